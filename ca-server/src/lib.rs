@@ -1,0 +1,15 @@
+//! Signet's certificate authority.
+//!
+//! ```text
+//! main ─▶ cli ─▶ config            proto ◀── every room
+//!   └──▶ app ─▶ all rooms
+//! api ─▶ attest, issuance; authority and ledger to read and for operators' calls
+//! attest ─▶ ledger (tokens)
+//! issuance ─▶ attest::Caller, authority, ledger, x509
+//! authority, ledger ─▶ x509
+//! ```
+//!
+//! One request is a straight line: read [`issuance::Issuance::issue`].
+
+pub mod clock;
+pub mod x509;
