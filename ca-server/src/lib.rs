@@ -12,4 +12,5 @@
 //! One request is a straight line: read [`issuance::Issuance::issue`].
 
 pub mod clock;
+pub mod ledger;
 pub mod x509;

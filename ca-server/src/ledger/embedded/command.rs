@@ -1,0 +1,113 @@
+//! What can the committer be asked, and who waits for the answer?
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::oneshot;
+
+use super::failure::Failure;
+use super::failure::Stop;
+use super::staging::Staging;
+use crate::ledger::Intent;
+use crate::ledger::LedgerError;
+use crate::ledger::Reservation;
+use crate::ledger::Token;
+use crate::ledger::TokenId;
+use crate::x509::Serial;
+
+/// A command on its way, with its place in the bounded queue. The place is free again once this is dropped.
+pub(super) struct Envelope {
+    pub(super) command: Command,
+    pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+/// Something that writes, or the end.
+pub(super) enum Command {
+    Close(oneshot::Sender<Result<(), LedgerError>>),
+    CreateToken(Box<Token>, Question<()>),
+    Probe(Question<()>),
+    Record(Serial, Vec<u8>, Question<()>),
+    Reserve(Box<Intent>, Question<Reservation>),
+    RevokeToken(TokenId, Question<Option<Token>>),
+}
+
+impl Command {
+    /// Works out the answer and what is to be written for it.
+    ///
+    /// # Errors
+    /// Only what breaks the whole group; a refusal becomes the answer.
+    pub(super) fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Close(_) => Ok(()),
+            Self::CreateToken(token, question) => question.settle(staging.create_token(token)),
+            Self::Probe(question) => question.settle(staging.probe()),
+            Self::Record(serial, leaf, question) => question.settle(staging.record(*serial, leaf)),
+            Self::Reserve(intent, question) => question.settle(staging.reserve(intent)),
+            Self::RevokeToken(id, question) => question.settle(staging.revoke_token(*id)),
+        }
+    }
+
+    /// Whether the answer has to wait for the flush. That of a refusal does too: it may rest on what the same group writes.
+    pub(super) fn waits_for_flush(&self) -> bool {
+        !matches!(self, Self::Record(..))
+    }
+
+    /// Answers what was worked out.
+    pub(super) fn answer(self) {
+        match self {
+            Self::Close(answer) => drop(answer.send(Ok(()))),
+            Self::Reserve(_, question) => question.answer(),
+            Self::RevokeToken(_, question) => question.answer(),
+            Self::CreateToken(_, question)
+            | Self::Probe(question)
+            | Self::Record(_, _, question) => question.answer(),
+        }
+    }
+
+    /// Answers that the store is not available, whatever was worked out.
+    pub(super) fn fail(self, error: LedgerError) {
+        match self {
+            Self::Close(answer) => drop(answer.send(Err(error))),
+            Self::Reserve(_, question) => question.fail(error),
+            Self::RevokeToken(_, question) => question.fail(error),
+            Self::CreateToken(_, question)
+            | Self::Probe(question)
+            | Self::Record(_, _, question) => question.fail(error),
+        }
+    }
+}
+
+/// Somebody who waits, and the answer once it is known.
+pub(super) struct Question<T> {
+    asker: oneshot::Sender<Result<T, LedgerError>>,
+    answer: Option<Result<T, LedgerError>>,
+}
+
+impl<T> Question<T> {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<T, LedgerError>>) {
+        let (asker, answered) = oneshot::channel();
+        let question = Self {
+            asker,
+            answer: None,
+        };
+        (question, answered)
+    }
+
+    fn settle(&mut self, staged: Result<T, Stop>) -> Result<(), Failure> {
+        self.answer = Some(match staged {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Refused(error)) => Err(error),
+            Err(Stop::Broken(failure)) => return Err(failure),
+        });
+        Ok(())
+    }
+
+    /// An asker who gave up is nobody's trouble; a question that was never settled answers as one whose committer is gone.
+    fn answer(self) {
+        if let Some(answer) = self.answer {
+            drop(self.asker.send(answer));
+        }
+    }
+
+    fn fail(self, error: LedgerError) {
+        drop(self.asker.send(Err(error)));
+    }
+}

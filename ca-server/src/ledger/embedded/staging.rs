@@ -1,0 +1,150 @@
+//! What would a group of commands write? Rows that are collected over the tree, seen by the commands behind them.
+//!
+//! A command that is refused leaves no row. Nothing is written here: the committer applies the whole as one batch.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::failure::Stop;
+use super::keys;
+use super::rows;
+use crate::ledger::Entry;
+use crate::ledger::Evidence;
+use crate::ledger::Intent;
+use crate::ledger::LedgerError;
+use crate::ledger::Reservation;
+use crate::ledger::Token;
+use crate::ledger::TokenId;
+use crate::x509::Serial;
+
+use super::spend::Spend;
+use super::spend::spend;
+
+/// The tree, with the rows of a group over it.
+pub(super) struct Staging<'a> {
+    tree: &'a sled::Tree,
+    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl<'a> Staging<'a> {
+    pub(super) fn new(tree: &'a sled::Tree) -> Self {
+        Self {
+            tree,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    /// Everything that was staged, to be applied at once; `None` when that is nothing.
+    pub(super) fn into_batch(self) -> Option<sled::Batch> {
+        let mut batch = sled::Batch::default();
+        let any = !self.rows.is_empty();
+        for (key, value) in self.rows {
+            batch.insert(key, value);
+        }
+        any.then_some(batch)
+    }
+
+    /// Stages an intent, its index rows, its root's last second and the token that it spends.
+    pub(super) fn reserve(&mut self, intent: &Intent) -> Result<Reservation, Stop> {
+        let mut staged = Vec::new();
+        if let Evidence::EnrolmentToken(id) = intent.evidence {
+            let token: Option<Token> = self.get(&keys::token(id))?;
+            match spend(token, id, intent)? {
+                Spend::Now(token) => staged.push((keys::token(id), rows::encode(&token)?)),
+                Spend::Again { token, earlier } => {
+                    if let Some(entry) = self.recorded(earlier)? {
+                        return Ok(Reservation::Repeat(Box::new(entry)));
+                    }
+                    staged.push((keys::token(id), rows::encode(&token)?));
+                }
+            }
+        }
+        if self.has(&keys::entry(intent.serial))? {
+            let serial = intent.serial;
+            return Err(LedgerError::SerialTaken { serial }.into());
+        }
+        staged.extend(rows::of_intent(intent)?);
+        staged.push(self.last_second_under_root_of(intent)?);
+        self.rows.extend(staged);
+        Ok(Reservation::Reserved)
+    }
+
+    /// Stages the leaf of a reserved serial.
+    pub(super) fn record(&mut self, serial: Serial, leaf_der: &[u8]) -> Result<(), Stop> {
+        if !self.has(&keys::entry(serial))? {
+            return Err(LedgerError::NotReserved { serial }.into());
+        }
+        self.rows.extend([rows::of_leaf(serial, leaf_der)?]);
+        Ok(())
+    }
+
+    /// Stages a token whose id is free.
+    pub(super) fn create_token(&mut self, token: &Token) -> Result<(), Stop> {
+        let key = keys::token(token.id);
+        if self.has(&key)? {
+            return Err(LedgerError::TokenRefused {
+                id: token.id,
+                reason: "there is a token of this id already",
+            }
+            .into());
+        }
+        Ok(self.put(key, token)?)
+    }
+
+    /// Stages a token's revocation; one that is revoked already stays as it is.
+    pub(super) fn revoke_token(&mut self, id: TokenId) -> Result<Option<Token>, Stop> {
+        let key = keys::token(id);
+        let Some(mut token) = self.get::<Token>(&key)? else {
+            return Ok(None);
+        };
+        token.revoked = true;
+        self.put(key, &token)?;
+        Ok(Some(token))
+    }
+
+    /// Stages a row that is different each time.
+    pub(super) fn probe(&mut self) -> Result<(), Stop> {
+        let count: u64 = self.get(&keys::PROBE_ROW)?.unwrap_or(0);
+        Ok(self.put(keys::PROBE_ROW.to_vec(), &count.wrapping_add(1))?)
+    }
+
+    fn recorded(&self, serial: Serial) -> Result<Option<Entry>, Stop> {
+        let Some(leaf_der) = self.get(&keys::leaf(serial))? else {
+            return Ok(None);
+        };
+        let intent: Option<Intent> = self.get(&keys::entry(serial))?;
+        Ok(intent.map(|intent| Entry {
+            intent,
+            leaf_der: Some(leaf_der),
+        }))
+    }
+
+    fn last_second_under_root_of(&self, intent: &Intent) -> Result<rows::Row, Stop> {
+        let key = keys::root(&intent.root);
+        let before: u64 = self.get(&key)?.unwrap_or(0);
+        let last = before.max(rows::seconds(intent.validity.not_after()));
+        let value = rows::encode(&last)?;
+        Ok((key, value))
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Stop> {
+        if let Some(value) = self.rows.get(key) {
+            return Ok(Some(rows::decode(key, value)?));
+        }
+        match self.tree.get(key)? {
+            Some(value) => Ok(Some(rows::decode(key, &value)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, Stop> {
+        Ok(self.rows.contains_key(key) || self.tree.contains_key(key)?)
+    }
+
+    fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), LedgerError> {
+        self.rows.insert(key, rows::encode(value)?);
+        Ok(())
+    }
+}

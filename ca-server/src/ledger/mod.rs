@@ -1,0 +1,226 @@
+//! What did we promise? Every leaf that was ever signed, and every enrolment token.
+//!
+//! An intent is durable before anything is signed; the record of the leaf rides a later flush.
+
+pub mod archive;
+mod embedded;
+mod query;
+mod token;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use proto::certificate::Fingerprint;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::x509::LeafName;
+use crate::x509::Serial;
+use crate::x509::Validity;
+
+pub use embedded::Figures;
+pub use embedded::LedgerOpenError;
+pub use embedded::LedgerOptions;
+pub use embedded::SledLedger;
+pub use embedded::import;
+pub use embedded::set_aside;
+pub use query::Cursor;
+pub use query::Page;
+pub use query::Query;
+pub use token::Spent;
+pub use token::Token;
+pub use token::TokenId;
+
+/// The ledger, as the rest of the house sees it.
+#[async_trait]
+pub trait Ledger: fmt::Debug + Send + Sync {
+    /// Makes `intent` durable, and in the same batch spends the token of `intent.evidence`, if that is one.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn reserve(&self, intent: Intent) -> Result<Reservation, LedgerError>;
+
+    /// Notes the leaf that was signed for a reserved serial. Durable with a later flush, soon.
+    ///
+    /// # Errors
+    /// The leaf stays listed as one that may exist.
+    async fn record(&self, serial: Serial, leaf_der: Vec<u8>) -> Result<(), LedgerError>;
+
+    /// The entry of one serial.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn find(&self, serial: Serial) -> Result<Option<Entry>, LedgerError>;
+
+    /// One page of entries, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn list(&self, query: Query) -> Result<Page, LedgerError>;
+
+    /// For every root that leaves were reserved under, the last second of the longest-lived of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn last_leaf_under_each_root(
+        &self,
+    ) -> Result<Vec<(Fingerprint, SystemTime)>, LedgerError>;
+
+    /// Makes an enrolment token durable.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn create_token(&self, token: Token) -> Result<(), LedgerError>;
+
+    /// One enrolment token.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn find_token(&self, id: TokenId) -> Result<Option<Token>, LedgerError>;
+
+    /// All enrolment tokens, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn list_tokens(&self) -> Result<Vec<Token>, LedgerError>;
+
+    /// Marks a token as revoked, durably, and answers it as it is now; `None` when there is no such token.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn revoke_token(
+        &self,
+        id: TokenId,
+        now: SystemTime,
+    ) -> Result<Option<Token>, LedgerError>;
+
+    /// Writes something and waits until it is durable: is the store well?
+    ///
+    /// # Errors
+    /// When it is not.
+    async fn probe(&self) -> Result<(), LedgerError>;
+}
+
+/// What is about to be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The leaf's number, and the entry's key.
+    pub serial: Serial,
+    /// Who the leaf names.
+    pub name: LeafName,
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub key: Fingerprint,
+    /// From when until when.
+    pub validity: Validity,
+    /// SHA-256 of the issuing certificate.
+    pub issuer: Fingerprint,
+    /// SHA-256 of the root that anchors it.
+    pub root: Fingerprint,
+    /// When it was reserved.
+    pub reserved_at: SystemTime,
+    /// How the caller proved who it is.
+    pub evidence: Evidence,
+    /// Names the request in the log.
+    pub request_id: String,
+}
+
+/// How a caller proved who it is, as far as an auditor needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// A JWT of this issuer.
+    Jwt {
+        /// The `iss` claim.
+        issuer: String,
+        /// The `sub` claim.
+        subject: String,
+    },
+    /// A one-time enrolment token, spent with the reservation.
+    EnrolmentToken(TokenId),
+    /// The caller's own certificate, by its serial as hex.
+    ClientCertificate {
+        /// Serial number as hex.
+        serial: String,
+    },
+    /// The CA itself, for its own listener.
+    Own,
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jwt { issuer, subject } => write!(f, "jwt {issuer} {subject}"),
+            Self::EnrolmentToken(id) => write!(f, "enrolment-token {id}"),
+            Self::ClientCertificate { serial } => write!(f, "client-certificate {serial}"),
+            Self::Own => f.write_str("own"),
+        }
+    }
+}
+
+/// What became of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reservation {
+    /// The intent is durable: sign it.
+    Reserved,
+    /// The token was spent before, on the same key, and this leaf came of it: answer it again.
+    Repeat(Box<Entry>),
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What was about to be signed.
+    pub intent: Intent,
+    /// The leaf's DER; `None` when no record of it reached the disk, so that it may or may not exist.
+    pub leaf_der: Option<Vec<u8>>,
+}
+
+/// Why the ledger did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The cursor is not one that this ledger gave out.
+    #[error("the cursor of {len} bytes is not one of this ledger: start from the first page")]
+    BadCursor {
+        /// How long it is.
+        len: usize,
+    },
+    /// A stored row does not decode.
+    #[error("the ledger's row {key} does not decode")]
+    Malformed {
+        /// Hex of the row's key.
+        key: String,
+    },
+    /// A leaf cannot be noted under a serial that nobody reserved.
+    #[error("serial {serial} was never reserved")]
+    NotReserved {
+        /// The serial.
+        serial: Serial,
+    },
+    /// The serial is taken: draw another.
+    #[error("serial {serial} is taken")]
+    SerialTaken {
+        /// The serial.
+        serial: Serial,
+    },
+    /// The token is expired, revoked or not known, or was spent on another key.
+    #[error("enrolment token {id}: {reason}")]
+    TokenRefused {
+        /// Which token.
+        id: TokenId,
+        /// Why, for the log only.
+        reason: &'static str,
+    },
+    /// The store cannot be read or written now. It recovers by itself when the cause goes away.
+    #[error("the ledger is not available: {reason}")]
+    Unavailable {
+        /// The cause.
+        reason: String,
+    },
+    /// The row is of a shape or size that the store does not take.
+    #[error("the row cannot be stored: {reason}")]
+    Unstorable {
+        /// What is expected and what was seen.
+        reason: String,
+    },
+}
