@@ -11,6 +11,8 @@
 //!
 //! One request is a straight line: read [`issuance::Issuance::issue`].
 
+pub mod authority;
 pub mod clock;
+pub mod data_dir;
 pub mod ledger;
 pub mod x509;

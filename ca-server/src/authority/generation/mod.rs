@@ -1,0 +1,288 @@
+//! What does one signer consist of, and what comes out of it?
+//!
+//! A generation never changes; whoever holds one signs and answers with a set that belongs together.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use proto::certificate::Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::Source;
+use super::algorithm;
+use super::algorithm::Signature;
+use super::key::IssuerKey;
+use crate::x509::LeafTemplate;
+use crate::x509::Validity;
+use crate::x509::leaf;
+use crate::x509::leaf::IssuerFields;
+use crate::x509::leaf::LeafMismatch;
+
+/// What a generation is made of. Whoever fills it in has checked that the parts belong together.
+#[derive(Debug)]
+pub struct Material {
+    /// The key of `issuer`.
+    pub key: IssuerKey,
+    /// Where the parts came from.
+    pub source: Source,
+    /// The certificate of `key`.
+    pub issuer: Certificate,
+    /// The issuers of `issuer` in order, without the root.
+    pub intermediates: Vec<Certificate>,
+    /// What anchors the chain; the issuer itself where that is a root.
+    pub root: Certificate,
+    /// Further roots of the same source, to be trusted too.
+    pub other_roots: Vec<Certificate>,
+}
+
+/// One immutable set of key, chain and trust bundle.
+#[derive(Debug)]
+pub struct Generation {
+    number: u64,
+    source: Source,
+    key: Arc<IssuerKey>,
+    key_id: Vec<u8>,
+    issuer: Certificate,
+    /// The issuing certificate first, then its issuers, without the root.
+    chain: Vec<Certificate>,
+    root: Certificate,
+    own_roots: Vec<Certificate>,
+    /// The root that anchors the chain first, then every other root to be trusted.
+    roots: Vec<Certificate>,
+    window: Option<Validity>,
+    /// Why verifiers built on rustls refuse every leaf, although others may accept them.
+    rustls_refuses: Option<String>,
+}
+
+impl Generation {
+    /// Puts `material` together, with no other roots than its own.
+    #[must_use]
+    pub fn new(material: Material) -> Self {
+        let issuer_is_root = material.issuer == material.root;
+        let chain = match issuer_is_root {
+            true => Vec::new(),
+            false => [vec![material.issuer.clone()], material.intermediates].concat(),
+        };
+        let own_roots = none_twice([vec![material.root.clone()], material.other_roots].concat());
+        Self {
+            number: 0,
+            source: material.source,
+            key: Arc::new(material.key),
+            key_id: key_id(&material.issuer),
+            window: common_window(chain.iter().chain([&material.root])),
+            issuer: material.issuer,
+            chain,
+            root: material.root,
+            roots: own_roots.clone(),
+            own_roots,
+            rustls_refuses: None,
+        }
+    }
+
+    /// The same signer, with `others` to be trusted besides its own roots.
+    #[must_use]
+    pub fn trusting_also(&self, others: &[Certificate]) -> Self {
+        Self {
+            number: self.number,
+            source: self.source.clone(),
+            key: Arc::clone(&self.key),
+            key_id: self.key_id.clone(),
+            issuer: self.issuer.clone(),
+            chain: self.chain.clone(),
+            root: self.root.clone(),
+            own_roots: self.own_roots.clone(),
+            roots: none_twice([&self.own_roots, others].concat()),
+            window: self.window,
+            rustls_refuses: self.rustls_refuses.clone(),
+        }
+    }
+
+    pub(super) fn refused_by_rustls(self, reason: String) -> Self {
+        Self {
+            rustls_refuses: Some(reason),
+            ..self
+        }
+    }
+
+    pub(super) fn with_source(self, source: Source) -> Self {
+        Self { source, ..self }
+    }
+
+    pub(super) fn numbered(self, number: u64) -> Self {
+        Self { number, ..self }
+    }
+
+    /// Rises with every replacement in this process; 0 as long as it is not in force.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Where the CA material came from.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The certificate whose key signs.
+    #[must_use]
+    pub fn issuer(&self) -> &Certificate {
+        &self.issuer
+    }
+
+    /// Issuer first, without the root. When the issuer is itself a root, it is empty.
+    #[must_use]
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// The root that anchors the chain.
+    #[must_use]
+    pub fn root(&self) -> &Certificate {
+        &self.root
+    }
+
+    /// The roots that came with the signer, the anchoring one first, none twice.
+    #[must_use]
+    pub fn own_roots(&self) -> &[Certificate] {
+        &self.own_roots
+    }
+
+    /// Every root that relying parties must hold, the anchoring one first, none twice.
+    #[must_use]
+    pub fn roots(&self) -> &[Certificate] {
+        &self.roots
+    }
+
+    /// The time in which all certificates of the chain and the root are valid: no leaf may go beyond it.
+    /// `None` when there is no such time.
+    #[must_use]
+    pub fn window(&self) -> Option<Validity> {
+        self.window
+    }
+
+    /// The key that signs: its kind, never its bytes.
+    #[must_use]
+    pub fn key(&self) -> &IssuerKey {
+        &self.key
+    }
+
+    /// Why verifiers built on rustls refuse every leaf of this signer, where they do.
+    #[must_use]
+    pub fn rustls_refuses(&self) -> Option<&str> {
+        self.rustls_refuses.as_deref()
+    }
+
+    /// Signs the leaf that `template` describes and reads it back against the template. Blocks the
+    /// thread while the key works: 4 ms for RSA with 4096 bits, a fraction of one on a curve.
+    ///
+    /// # Errors
+    /// When the key does not sign, or what came out is not what was intended; nothing may leave then.
+    pub fn sign(&self, template: &LeafTemplate<'_>) -> Result<Leaf, SignError> {
+        let issuer = IssuerFields {
+            subject_der: &self.issuer.facts().subject_der,
+            key_id: &self.key_id,
+            signature_algorithm_der: self.key.signature_algorithm_der(),
+        };
+        let tbs = leaf::encode_tbs(template, &issuer);
+        let signature = self.key.sign(&tbs).map_err(|_refused| SignError::Key)?;
+        let der = leaf::assemble(&tbs, issuer.signature_algorithm_der, &signature);
+        leaf::check(&der, template, &issuer)?;
+        Ok(Leaf { der })
+    }
+
+    /// A leaf from the ledger, where it was this signer who signed it.
+    #[must_use]
+    pub fn own_leaf(&self, der: Vec<u8>) -> Option<Leaf> {
+        let leaf = Certificate::from_der(&der).ok()?;
+        let is_ours = algorithm::check_signature(&leaf, &self.issuer) == Signature::Good;
+        is_ours.then_some(Leaf { der })
+    }
+
+    /// The elements of an answer on the wire: `leaf`, one per certificate of the chain, and last all
+    /// roots in one. Each is PEM and ends with one newline.
+    #[must_use]
+    pub fn leaf_chain_pem(&self, leaf: &Leaf) -> Vec<String> {
+        let roots: String = self.roots.iter().map(Certificate::to_pem).collect();
+        let mut elements = vec![leaf.to_pem()];
+        elements.extend(self.chain.iter().map(Certificate::to_pem));
+        elements.push(roots);
+        elements
+    }
+
+    /// What a TLS server presents that shows its root, as DER: `leaf`, the chain, the anchoring root.
+    #[must_use]
+    pub fn presented_chain(&self, leaf: &Leaf) -> Vec<Vec<u8>> {
+        let above = self.chain.iter().chain([&self.root]);
+        [leaf.der.clone()]
+            .into_iter()
+            .chain(above.map(|certificate| certificate.der().to_vec()))
+            .collect()
+    }
+}
+
+/// A signed leaf. Only [`Generation::sign`] makes one, and [`Generation::own_leaf`] knows one again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    der: Vec<u8>,
+}
+
+impl Leaf {
+    /// Its exact bytes.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// One PEM block with LF line ends and a newline at the end.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.as_slice()), config)
+    }
+}
+
+/// Why a leaf was not signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The key refused.
+    #[error("the issuer's key did not sign")]
+    Key,
+    /// What came out is not what was intended.
+    #[error(transparent)]
+    Mismatch(#[from] LeafMismatch),
+}
+
+/// The issuer's subjectKeyIdentifier; where it has none, method 1 of RFC 5280 section 4.2.1.2.
+fn key_id(issuer: &Certificate) -> Vec<u8> {
+    let facts = issuer.facts();
+    facts.subject_key_id.clone().unwrap_or_else(|| {
+        let bits = SubjectPublicKeyInfo::from_der(&facts.spki_der)
+            .map(|(_, spki)| spki.subject_public_key.data.to_vec())
+            .unwrap_or_default();
+        let sha1 = &ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
+        ring::digest::digest(sha1, &bits).as_ref().to_vec()
+    })
+}
+
+fn common_window<'a>(certificates: impl Iterator<Item = &'a Certificate>) -> Option<Validity> {
+    certificates
+        .map(|certificate| {
+            let facts = certificate.facts();
+            Validity::new(facts.not_before, facts.not_after)
+        })
+        .reduce(|all, one| all?.intersection(one?))?
+}
+
+fn none_twice(certificates: Vec<Certificate>) -> Vec<Certificate> {
+    let mut seen = HashSet::new();
+    certificates
+        .into_iter()
+        .filter(|certificate| seen.insert(certificate.fingerprint()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Who signs when nobody brought a CA? A root and an issuing CA under it, made once and kept.
+//!
+//! `<data-dir>/ca` is a symlink to `<data-dir>/ca.<n>`, a complete bundle in Istio's shape with the root's
+//! key beside it. A new set becomes the set by the renaming of that one link, so that neither a crash nor a
+//! reader ever sees parts of two. A set is synced before it gets its number: what has one is whole.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use proto::certificate::Fingerprint;
+use proto::spiffe::TrustDomain;
+
+use super::Generation;
+use super::Source;
+use super::bundle;
+use super::bundle::BundleError;
+use super::bundle::Loaded;
+use super::bundle::Presence;
+use super::key::KeyError;
+use super::state::State;
+use super::state::StateError;
+use crate::x509::Entropy;
+use crate::x509::EntropyError;
+
+mod make;
+mod sets;
+
+use make::Made;
+use sets::Sets;
+
+/// What to do when there was a root and it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewRoot {
+    /// Make another one; nobody who trusts the old one will trust it.
+    Allow,
+    /// Refuse to start.
+    Refuse,
+}
+
+/// The self-signed signer as it was found or made.
+#[derive(Debug)]
+pub struct Opened {
+    /// The signer.
+    pub generation: Generation,
+    /// Whether the root was made just now.
+    pub is_new: bool,
+    /// The last second of the chain, when that is over: the issuing CA is to be renewed before anything else.
+    pub expired: Option<SystemTime>,
+}
+
+/// Opens the self-signed CA in `data_dir`, or makes it where there never was one. The data directory is locked.
+///
+/// # Errors
+/// When the files are gone, in part or whole, do not fit together, or cannot be written. A half-made CA
+/// is not left behind.
+pub fn open_or_create(
+    data_dir: &Path,
+    state: &mut State,
+    new_root: NewRoot,
+    now: SystemTime,
+    entropy: &dyn Entropy,
+) -> Result<Opened, SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    sets.remove_unfinished()?;
+    let is_there = bundle::detect(&sets.link())? != Presence::Absent;
+    let before = is_there || sets.adopt(state.self_signed_root())?;
+    if !before {
+        if let (Some(root), NewRoot::Refuse) = (state.self_signed_root(), new_root) {
+            return Err(SelfSignedError::Lost {
+                dir: sets.link(),
+                root,
+            });
+        }
+        let made = make::root_and_issuer(state.trust_domain(), now, entropy)?;
+        put_in_force(&sets, &made, now)?;
+    }
+    let loaded = open(&sets, now)?;
+    let root = loaded.generation.root().fingerprint();
+    check_root(state.self_signed_root(), root, new_root, &sets)?;
+    state.record_self_signed_root(root)?;
+    sets.remove_superseded(root)?;
+    Ok(Opened {
+        generation: loaded.generation,
+        is_new: !before,
+        expired: loaded.expired,
+    })
+}
+
+/// Makes a new issuing CA under the same root and puts it in force. The only reader of `root-key.pem`.
+/// One renewal at a time, in the process that holds the lock on the data directory.
+///
+/// # Errors
+/// The issuing CA that was there stays in force.
+pub fn renew_issuer(
+    data_dir: &Path,
+    trust_domain: &TrustDomain,
+    now: SystemTime,
+    entropy: &dyn Entropy,
+) -> Result<Generation, SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    sets.remove_unfinished()?;
+    let root = open(&sets, now)?.generation.root().clone();
+    let root_key = sets.root_key()?;
+    let made = make::issuer_under(&root, &root_key, trust_domain, now, entropy)?;
+    put_in_force(&sets, &made, now)?;
+    let renewed = open(&sets, now)?.generation;
+    sets.remove_superseded(root.fingerprint())?;
+    Ok(renewed)
+}
+
+/// Whether the issuing CA should be renewed: two thirds of its life are over, and a new one could live longer.
+/// Never for an operator's bundle.
+#[must_use]
+pub fn issuer_renewal_due(generation: &Generation, now: SystemTime) -> bool {
+    let issuer = generation.issuer().facts();
+    let outlived_by_root = issuer.not_after < generation.root().facts().not_after;
+    let life = issuer.not_after.duration_since(issuer.not_before);
+    let due = issuer.not_before + life.unwrap_or(Duration::ZERO) / 3 * 2;
+    matches!(generation.source(), Source::SelfSigned { .. }) && outlived_by_root && now > due
+}
+
+/// Why there is no self-signed CA to sign with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelfSignedError {
+    /// The files do not make a signer.
+    #[error(
+        "the self-signed CA does not work: restore its directory from a backup, or move it away and give --allow-new-root"
+    )]
+    Bundle(#[from] BundleError),
+    /// There is no randomness for serial numbers.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// A file cannot be read or written.
+    #[error("cannot read or write {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The root's key cannot be used.
+    #[error("{} cannot be used; restore it from a backup", path.display())]
+    RootKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// There was a root, and it is gone.
+    #[error(
+        "the self-signed CA with root {root} was in {} and is gone: restore it from a backup, or give --allow-new-root to make another one that no workload trusts yet",
+        dir.display()
+    )]
+    Lost {
+        /// Where it was.
+        dir: PathBuf,
+        /// SHA-256 of the root that was there.
+        root: Fingerprint,
+    },
+    /// The certificates could not be made.
+    #[error("the CA certificates could not be made")]
+    Make(#[from] rcgen::Error),
+    /// The root in the directory is not the one that was there.
+    #[error(
+        "{} has root {found}, but this data directory belongs to root {expected}: restore it from a backup, or give --allow-new-root to go on with the root that is there",
+        dir.display()
+    )]
+    OtherRoot {
+        /// The directory with the files.
+        dir: PathBuf,
+        /// SHA-256 of the root that should be there.
+        expected: Fingerprint,
+        /// SHA-256 of the root that is there.
+        found: Fingerprint,
+    },
+    /// The state could not be written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A set that would not load never comes into force.
+fn put_in_force(sets: &Sets, made: &Made, now: SystemTime) -> Result<(), SelfSignedError> {
+    let unfinished = sets.write(made)?;
+    if let Err(error) = bundle::load(&unfinished, now) {
+        sets.remove_unfinished()?;
+        return Err(error.into());
+    }
+    sets.put_in_force(&unfinished)
+}
+
+fn open(sets: &Sets, now: SystemTime) -> Result<Loaded, SelfSignedError> {
+    let loaded = bundle::load(&sets.link(), now)?;
+    let source = Source::SelfSigned { dir: sets.link() };
+    Ok(Loaded {
+        generation: loaded.generation.with_source(source),
+        ..loaded
+    })
+}
+
+fn check_root(
+    expected: Option<Fingerprint>,
+    found: Fingerprint,
+    new_root: NewRoot,
+    sets: &Sets,
+) -> Result<(), SelfSignedError> {
+    match expected {
+        Some(expected) if expected != found && new_root == NewRoot::Refuse => {
+            Err(SelfSignedError::OtherRoot {
+                dir: sets.link(),
+                expected,
+                found,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Where are the self-signed CA's files, and how does one set of them replace another?
+//!
+//! Knows names, links and syncing, nothing of certificates but their fingerprints.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::path::PathBuf;
+
+use proto::certificate::Certificate;
+use proto::certificate::Fingerprint;
+use zeroize::Zeroizing;
+
+use super::SelfSignedError;
+use super::make::Made;
+use crate::authority::key::PrivateKey;
+use crate::authority::replace_file::sync_dir;
+use crate::authority::replace_file::write_new;
+
+/// The sets of one data directory: `ca.1`, `ca.2` and so on, and the link `ca` to the one in force.
+#[derive(Debug)]
+pub(super) struct Sets {
+    data_dir: PathBuf,
+}
+
+impl Sets {
+    pub(super) fn of(data_dir: &Path) -> Self {
+        Self {
+            data_dir: data_dir.to_owned(),
+        }
+    }
+
+    /// The name under which the set in force is found.
+    pub(super) fn link(&self) -> PathBuf {
+        self.data_dir.join(LINK)
+    }
+
+    /// Removes what was left of a set that never got its number, and of a link that was never renamed.
+    pub(super) fn remove_unfinished(&self) -> Result<(), SelfSignedError> {
+        for name in self.names()? {
+            let path = self.data_dir.join(&name);
+            let removed = match name.as_str() {
+                NEW_LINK => fs::remove_file(&path),
+                NEW_SET => fs::remove_dir_all(&path),
+                _ => Ok(()),
+            };
+            removed.map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Links the newest whole set, if its root is `expected` (or any, where none is expected): a crash
+    /// came between its number and its link. Answers whether there was one.
+    pub(super) fn adopt(&self, expected: Option<Fingerprint>) -> Result<bool, SelfSignedError> {
+        let mut numbers = self.numbers()?;
+        numbers.sort_unstable();
+        let fits = |number: &&u64| {
+            let root = root_of(&self.set(**number));
+            root.is_some() && (expected.is_none() || root == expected)
+        };
+        match numbers.iter().rev().find(fits) {
+            Some(number) => self.point_link_to(*number).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Writes `made` beside the sets, without a number, and answers where.
+    pub(super) fn write(&self, made: &Made) -> Result<PathBuf, SelfSignedError> {
+        let unfinished = self.data_dir.join(NEW_SET);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&unfinished)
+            .map_err(at(&unfinished))?;
+        let chain = format!("{}{}", made.issuer_pem, made.root_pem);
+        for (name, content, mode) in [
+            ("ca-cert.pem", made.issuer_pem.as_str(), 0o644),
+            ("ca-key.pem", made.issuer_key_pem.as_str(), 0o600),
+            ("cert-chain.pem", chain.as_str(), 0o644),
+            ("root-cert.pem", made.root_pem.as_str(), 0o644),
+            (ROOT_KEY, made.root_key_pem.as_str(), 0o600),
+        ] {
+            let path = unfinished.join(name);
+            write_new(&path, content.as_bytes(), mode).map_err(at(&path))?;
+        }
+        sync_dir(&unfinished).map_err(at(&unfinished))?;
+        Ok(unfinished)
+    }
+
+    /// Gives what was written a number and lets the link point to it.
+    pub(super) fn put_in_force(&self, unfinished: &Path) -> Result<(), SelfSignedError> {
+        let number = self.numbers()?.into_iter().max().unwrap_or(0) + 1;
+        let set = self.set(number);
+        fs::rename(unfinished, &set).map_err(at(&set))?;
+        sync_dir(&self.data_dir).map_err(at(&self.data_dir))?;
+        self.point_link_to(number)
+    }
+
+    /// The PEM of the root's key.
+    pub(super) fn root_key(&self) -> Result<Zeroizing<String>, SelfSignedError> {
+        let path = self.link().join(ROOT_KEY);
+        let pem = Zeroizing::new(fs::read_to_string(&path).map_err(at(&path))?);
+        match PrivateKey::from_pem(pem.as_bytes()) {
+            Ok(_) => Ok(pem),
+            Err(source) => Err(SelfSignedError::RootKey { path, source }),
+        }
+    }
+
+    /// Removes the sets of `root` that are not in force any more. Another root's are left alone.
+    pub(super) fn remove_superseded(&self, root: Fingerprint) -> Result<(), SelfSignedError> {
+        let link = self.link();
+        let current = fs::canonicalize(&link).map_err(at(&link))?;
+        for number in self.numbers()? {
+            let set = self.set(number);
+            let is_current = fs::canonicalize(&set).map_err(at(&set))? == current;
+            if !is_current && root_of(&set) == Some(root) {
+                fs::remove_dir_all(&set).map_err(at(&set))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn point_link_to(&self, number: u64) -> Result<(), SelfSignedError> {
+        let link = self.link();
+        self.number_restored_directory()?;
+        let new = self.data_dir.join(NEW_LINK);
+        symlink(format!("{LINK}.{number}"), &new).map_err(at(&new))?;
+        fs::rename(&new, &link).map_err(at(&link))?;
+        sync_dir(&self.data_dir).map_err(at(&self.data_dir))
+    }
+
+    /// A link cannot be renamed over a directory, which is what a backup may have made of the link. With
+    /// a number, the directory is a set like others; a crash right after it is healed by [`Self::adopt`].
+    fn number_restored_directory(&self) -> Result<(), SelfSignedError> {
+        let link = self.link();
+        match fs::symlink_metadata(&link) {
+            Ok(metadata) if metadata.is_dir() => {
+                let free = self.numbers()?.into_iter().max().unwrap_or(0) + 1;
+                fs::rename(&link, self.set(free)).map_err(at(&link))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn set(&self, number: u64) -> PathBuf {
+        self.data_dir.join(format!("{LINK}.{number}"))
+    }
+
+    fn numbers(&self) -> Result<Vec<u64>, SelfSignedError> {
+        let names = self.names()?;
+        let numbers = names.iter().filter_map(|name| name.strip_prefix("ca."));
+        Ok(numbers.filter_map(|number| number.parse().ok()).collect())
+    }
+
+    fn names(&self) -> Result<Vec<String>, SelfSignedError> {
+        fs::read_dir(&self.data_dir)
+            .and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                    .collect()
+            })
+            .map_err(at(&self.data_dir))
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> SelfSignedError {
+    let path = path.to_owned();
+    |source| SelfSignedError::Io { path, source }
+}
+
+fn root_of(set: &Path) -> Option<Fingerprint> {
+    let pem = fs::read(set.join("root-cert.pem")).ok()?;
+    let root = Certificate::all_from_pem(&pem).ok()?;
+    root.first().map(Certificate::fingerprint)
+}
+
+const LINK: &str = "ca";
+const NEW_LINK: &str = "ca.new-link";
+const NEW_SET: &str = "ca.new";
+const ROOT_KEY: &str = "root-key.pem";

@@ -1,0 +1,270 @@
+//! Whom must relying parties trust? The roots of now, and those of before that leaves still chain to.
+//!
+//! Kept in `<data-dir>/trust-bundle.json`. When a root's last leaf is over is told by the caller.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use proto::certificate::Certificate;
+use proto::certificate::CertificateError;
+use proto::certificate::Fingerprint;
+use proto::spiffe::TrustDomain;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Generation;
+use super::state::StateError;
+use super::state::read_versioned;
+use super::state::write_versioned;
+
+/// The trust bundle as it was last stored.
+#[derive(Debug)]
+pub struct TrustBundle {
+    path: PathBuf,
+    stored: Option<Stored>,
+}
+
+/// What decides over the roots of before.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// For each root that leaves were signed under, the last second of the longest-lived of them.
+    pub last_leaf_under: &'a HashMap<Fingerprint, SystemTime>,
+    /// Until when roots are kept of which `last_leaf_under` knows nothing; `None` drops them.
+    pub keep_unknown_until: Option<SystemTime>,
+    /// The time of day.
+    pub now: SystemTime,
+}
+
+/// The trust bundle as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Every root to be trusted, the anchoring one first, none twice.
+    pub roots: Vec<Certificate>,
+    /// Rises with every change of `roots`, also across restarts.
+    pub sequence: u64,
+    /// Whether `roots` is not what was stored before.
+    pub changed: bool,
+    /// The roots of before that are still needed.
+    pub retained: Vec<Retained>,
+    /// The roots of before that nobody needs any more.
+    pub dropped: Vec<Fingerprint>,
+}
+
+/// A root of before that is still needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retained {
+    /// SHA-256 of the root.
+    pub root: Fingerprint,
+    /// The last second at which anything that chains to it can be valid.
+    pub until: SystemTime,
+}
+
+impl TrustBundle {
+    /// Reads what is stored in `data_dir`; nothing yet is fine.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged or of a later version. It is left as it is: it may be all
+    /// that is known of a root that leaves still chain to.
+    pub fn open(data_dir: &Path) -> Result<Self, TrustBundleError> {
+        let path = data_dir.join("trust-bundle.json");
+        let stored = read_versioned::<Stored>(&path, VERSION)?;
+        for root in stored.iter().flat_map(|stored| &stored.roots) {
+            root.certificate(&path)?;
+        }
+        Ok(Self { path, stored })
+    }
+
+    /// The stored sequence; 0 as long as nothing was stored.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.stored.as_ref().map_or(0, |stored| stored.sequence)
+    }
+
+    /// The roots of before, other than `generation`'s own: those of which evidence is wanted.
+    ///
+    /// # Errors
+    /// When a stored root does not parse.
+    pub fn roots_besides(
+        &self,
+        generation: &Generation,
+    ) -> Result<Vec<Certificate>, TrustBundleError> {
+        let stored = self.stored.iter().flat_map(|stored| &stored.roots);
+        let certificates: Vec<Certificate> = stored
+            .map(|root| root.certificate(&self.path))
+            .collect::<Result<_, _>>()?;
+        let own = generation.own_roots();
+        Ok(certificates
+            .into_iter()
+            .filter(|root| !own.contains(root))
+            .collect())
+    }
+
+    /// Puts together the roots of `generation` and those of before that are still needed, and stores them.
+    ///
+    /// # Errors
+    /// When it cannot be stored; what was stored before stays, and the merged bundle must not be used.
+    pub fn merge(
+        &mut self,
+        trust_domain: &TrustDomain,
+        generation: &Generation,
+        evidence: Evidence<'_>,
+    ) -> Result<Merged, TrustBundleError> {
+        let mut merged = Merged {
+            roots: generation.own_roots().to_vec(),
+            sequence: self.sequence(),
+            changed: false,
+            retained: Vec::new(),
+            dropped: Vec::new(),
+        };
+        for root in self.roots_besides(generation)? {
+            match needed_until(&root, evidence) {
+                Some(until) => {
+                    merged.retained.push(Retained {
+                        root: root.fingerprint(),
+                        until,
+                    });
+                    merged.roots.push(root);
+                }
+                None => merged.dropped.push(root.fingerprint()),
+            }
+        }
+        self.store(trust_domain, generation, &mut merged, evidence.now)?;
+        Ok(merged)
+    }
+
+    fn store(
+        &mut self,
+        trust_domain: &TrustDomain,
+        generation: &Generation,
+        merged: &mut Merged,
+        now: SystemTime,
+    ) -> Result<(), TrustBundleError> {
+        let next = Stored {
+            version: VERSION,
+            trust_domain: trust_domain.clone(),
+            sequence: merged.sequence,
+            roots: merged
+                .roots
+                .iter()
+                .map(|root| self.stored_root(root, generation, now))
+                .collect(),
+        };
+        merged.changed = self
+            .stored
+            .as_ref()
+            .is_none_or(|old| !old.has_content_of(&next));
+        if merged.changed {
+            merged.sequence = self.next_sequence(now);
+            let next = Stored {
+                sequence: merged.sequence,
+                ..next
+            };
+            write_versioned(&self.path, &next)?;
+            self.stored = Some(next);
+        }
+        Ok(())
+    }
+
+    /// A lost file must not make the sequence fall back: then it starts from the seconds since 1970, which
+    /// are ahead of it as long as there is less than one change in a second.
+    fn next_sequence(&self, now: SystemTime) -> u64 {
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        match &self.stored {
+            Some(stored) => stored.sequence + 1,
+            None => seconds.as_secs(),
+        }
+    }
+
+    fn stored_root(
+        &self,
+        root: &Certificate,
+        generation: &Generation,
+        now: SystemTime,
+    ) -> StoredRoot {
+        let fingerprint = root.fingerprint().to_string();
+        let mut known = self.stored.iter().flat_map(|stored| &stored.roots);
+        let known = known.find(|known| known.fingerprint == fingerprint);
+        known.cloned().unwrap_or_else(|| StoredRoot {
+            fingerprint,
+            pem: root.to_pem(),
+            source: generation.source().name().to_owned(),
+            first_seen: humantime::format_rfc3339_seconds(now).to_string(),
+        })
+    }
+}
+
+/// Why there is no trust bundle.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustBundleError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] StateError),
+    /// A stored root is not a certificate, or not the one it is called.
+    #[error("root {fingerprint} in {} is damaged: restore the file from a backup", path.display())]
+    Root {
+        /// The file.
+        path: PathBuf,
+        /// What the root is called.
+        fingerprint: String,
+        /// What is wrong with it, where it does not parse.
+        source: Option<CertificateError>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    trust_domain: TrustDomain,
+    sequence: u64,
+    /// The active root first.
+    roots: Vec<StoredRoot>,
+}
+
+impl Stored {
+    fn has_content_of(&self, other: &Self) -> bool {
+        self.trust_domain == other.trust_domain && self.roots == other.roots
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredRoot {
+    fingerprint: String,
+    source: String,
+    first_seen: String,
+    pem: String,
+}
+
+impl StoredRoot {
+    fn certificate(&self, path: &Path) -> Result<Certificate, TrustBundleError> {
+        let damaged = |source| TrustBundleError::Root {
+            path: path.to_owned(),
+            fingerprint: self.fingerprint.clone(),
+            source,
+        };
+        let mut certificates =
+            Certificate::all_from_pem(self.pem.as_bytes()).map_err(|error| damaged(Some(error)))?;
+        match (certificates.pop(), certificates.len()) {
+            (Some(root), 0) if root.fingerprint().to_string() == self.fingerprint => Ok(root),
+            _ => Err(damaged(None)),
+        }
+    }
+}
+
+/// The last second at which something that chains to `root` can be valid; `None` when that is over.
+fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime> {
+    let last_leaf = evidence.last_leaf_under.get(&root.fingerprint()).copied();
+    let until = last_leaf.or(evidence.keep_unknown_until)?;
+    let until = until.min(root.facts().not_after);
+    // The last second counts whole.
+    (evidence.now < until + Duration::from_secs(1)).then_some(until)
+}
+
+const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Which roots stay, and for how long.
+
+use std::fs;
+
+use super::*;
+use crate::authority::bundle;
+use crate::authority::test_bundle::CA;
+use crate::authority::test_bundle::P256;
+use crate::authority::test_bundle::TestBundle;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Two CAs, each of which is its own root, and a data directory.
+struct Scene {
+    made: TestBundle,
+    now: SystemTime,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let made = TestBundle::empty();
+        made.root("old", P256, CA);
+        made.root("new", P256, CA);
+        let now = made.time_of("new");
+        Self { made, now }
+    }
+
+    fn generation(&self, root: &str) -> Generation {
+        self.made.istio(root, &[], root);
+        bundle::load(&self.made.bundle(), self.now)
+            .unwrap()
+            .generation
+    }
+
+    fn root(&self, name: &str) -> Certificate {
+        self.made.certificate(name)
+    }
+
+    fn last_leaf(&self, name: &str, end: SystemTime) -> HashMap<Fingerprint, SystemTime> {
+        HashMap::from([(self.root(name).fingerprint(), end)])
+    }
+
+    /// Opens the stored bundle anew and merges.
+    fn merge(
+        &self,
+        root: &str,
+        last_leaf_under: &HashMap<Fingerprint, SystemTime>,
+        keep_unknown_until: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Merged {
+        let evidence = Evidence {
+            last_leaf_under,
+            keep_unknown_until,
+            now,
+        };
+        let domain = "cluster.local".parse().unwrap();
+        let mut bundle = TrustBundle::open(self.made.workshop()).unwrap();
+        bundle
+            .merge(&domain, &self.generation(root), evidence)
+            .unwrap()
+    }
+}
+
+#[test]
+fn the_sequence_starts_at_the_time_and_rises_with_changes_only() {
+    let scene = Scene::new();
+    let none = HashMap::new();
+    let first = scene.merge("old", &none, None, scene.now);
+    let seconds = scene.now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!((first.sequence, first.changed), (seconds, true));
+    let same = scene.merge("old", &none, None, scene.now + HOUR);
+    assert_eq!((same.sequence, same.changed), (seconds, false));
+    let other = scene.merge("new", &none, None, scene.now + HOUR);
+    assert_eq!((other.sequence, other.changed), (seconds + 1, true));
+}
+
+#[test]
+fn an_old_root_stays_until_its_last_leaf_is_over() {
+    let scene = Scene::new();
+    let end = scene.now + HOUR;
+    let leaves = scene.last_leaf("old", end);
+    scene.merge("old", &leaves, None, scene.now);
+    let merged = scene.merge("new", &leaves, None, end);
+    assert_eq!(merged.roots, [scene.root("new"), scene.root("old")]);
+    let root = scene.root("old").fingerprint();
+    assert_eq!(merged.retained, [Retained { root, until: end }]);
+    let later = scene.merge("new", &leaves, None, end + Duration::from_secs(1));
+    assert_eq!(later.roots, [scene.root("new")]);
+    assert_eq!(later.dropped, [root]);
+    assert_eq!(later.sequence, merged.sequence + 1);
+}
+
+#[test]
+fn a_root_that_nothing_is_known_of_is_dropped_unless_a_time_is_given() {
+    let scene = Scene::new();
+    let none = HashMap::new();
+    scene.merge("old", &none, None, scene.now);
+    let kept = scene.merge("new", &none, Some(scene.now + HOUR), scene.now);
+    assert_eq!(kept.retained[0].until, scene.now + HOUR);
+    let dropped = scene.merge("new", &none, None, scene.now);
+    assert_eq!(dropped.roots, [scene.root("new")]);
+}
+
+#[test]
+fn a_root_is_not_kept_beyond_its_own_end() {
+    let scene = Scene::new();
+    let end = scene.root("old").facts().not_after;
+    let leaves = scene.last_leaf("old", end + HOUR);
+    scene.merge("old", &leaves, None, scene.now);
+    let merged = scene.merge("new", &leaves, None, scene.now);
+    assert_eq!(merged.retained[0].until, end);
+}
+
+#[test]
+fn a_generation_trusts_what_was_merged_with_its_own_root_first() {
+    let scene = Scene::new();
+    let generation = scene.generation("new");
+    let others = [scene.root("old"), scene.root("new"), scene.root("old")];
+    let trusting = generation.trusting_also(&others);
+    assert_eq!(trusting.roots(), [scene.root("new"), scene.root("old")]);
+    assert_eq!(trusting.own_roots(), [scene.root("new")]);
+}
+
+#[test]
+fn a_damaged_or_later_bundle_is_refused_and_left_as_it_is() {
+    let scene = Scene::new();
+    scene.merge("old", &HashMap::new(), None, scene.now);
+    let path = scene.made.workshop().join("trust-bundle.json");
+    let good = fs::read_to_string(&path).unwrap();
+    for bad in [
+        String::new(),
+        good.replace("\"version\": 1", "\"version\": 2"),
+        good.replace("BEGIN", "BEGUN"),
+        good.replace("\"fingerprint\": \"", "\"fingerprint\": \"00"),
+    ] {
+        fs::write(&path, &bad).unwrap();
+        assert!(TrustBundle::open(scene.made.workshop()).is_err(), "{bad}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), bad);
+    }
+}
+
+#[test]
+fn the_file_says_what_is_trusted_and_where_it_came_from() {
+    let scene = Scene::new();
+    scene.merge("old", &HashMap::new(), None, scene.now);
+    let json = scene.made.read("trust-bundle.json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["trust_domain"], "cluster.local");
+    assert_eq!(json["roots"][0]["source"], "plugged-in");
+    assert_eq!(json["roots"][0]["pem"], scene.root("old").to_pem());
+}
