@@ -11,6 +11,7 @@
 //!
 //! One request is a straight line: read [`issuance::Issuance::issue`].
 
+pub mod attest;
 pub mod authority;
 pub mod clock;
 pub mod data_dir;
