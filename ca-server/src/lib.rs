@@ -15,5 +15,6 @@ pub mod attest;
 pub mod authority;
 pub mod clock;
 pub mod data_dir;
+pub mod issuance;
 pub mod ledger;
 pub mod x509;
