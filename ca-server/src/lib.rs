@@ -13,6 +13,7 @@
 
 pub mod attest;
 pub mod authority;
+pub mod backup;
 pub mod clock;
 pub mod data_dir;
 pub mod issuance;
