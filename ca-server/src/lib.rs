@@ -18,4 +18,5 @@ pub mod clock;
 pub mod data_dir;
 pub mod issuance;
 pub mod ledger;
+pub mod telemetry;
 pub mod x509;

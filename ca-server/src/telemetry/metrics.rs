@@ -1,0 +1,310 @@
+//! What is counted? Prometheus metrics: Istio's names where Istio counts the same, `signet_*` for the rest.
+
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use prometheus::Encoder as _;
+use prometheus::GaugeVec;
+use prometheus::Histogram;
+use prometheus::HistogramOpts;
+use prometheus::IntCounter;
+use prometheus::IntCounterVec;
+use prometheus::IntGauge;
+use prometheus::Opts;
+use prometheus::Registry;
+use prometheus::TextEncoder;
+use prometheus::core::Collector;
+
+/// Every metric of the server, in one registry of its own.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// `citadel_server_csr_count`: requests for a leaf.
+    pub requests: IntCounter,
+    /// `citadel_server_authentication_failure_count`: callers who were not recognised.
+    pub attest_failures: IntCounter,
+    /// `citadel_server_csr_parsing_err_count`: CSRs that were refused.
+    pub csr_refusals: IntCounter,
+    /// `citadel_server_csr_sign_err_count{error}`: leaves that were not signed, by Istio's reasons.
+    pub sign_failures: IntCounterVec,
+    /// `citadel_server_success_cert_issuance_count`: leaves that left.
+    pub issued: IntCounter,
+    /// `signet_issue_duration_seconds`: from message to answer, where a leaf left.
+    pub issue_seconds: Histogram,
+    /// `signet_connections`: open connections.
+    pub connections: IntGauge,
+    /// `signet_connections_refused_total{reason}`: connections that did not get to a request.
+    pub connections_refused: IntCounterVec,
+    /// `signet_ready`: 1 when `/readyz` last said so.
+    pub ready: IntGauge,
+    /// `signet_jwks_refresh_failures_total{file}`.
+    pub jwks_failures: IntCounterVec,
+    expiries: Expiries,
+}
+
+/// When what is held expires.
+#[derive(Clone, Debug)]
+struct Expiries {
+    /// `signet_certificate_expiry_timestamp_seconds{role,subject,sha256}`: every certificate held.
+    certificate: GaugeVec,
+    root: IntGauge,
+    root_seconds: IntGauge,
+    chain: IntGauge,
+    chain_seconds: IntGauge,
+}
+
+/// One certificate that the process holds, for the expiry gauges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// `root`, `issuer`, `intermediate`, `retained-root` or `serving`.
+    pub role: &'static str,
+    /// Subject for people.
+    pub subject: String,
+    /// SHA-256 as hex.
+    pub sha256: String,
+    /// First second.
+    pub not_before: SystemTime,
+    /// Last second.
+    pub not_after: SystemTime,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When a name is not a metric's name; cannot happen with the names in this file.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        register_build(&registry)?;
+        Ok(Self {
+            requests: counter(
+                &registry,
+                "citadel_server_csr_count",
+                "Requests for a leaf.",
+            )?,
+            attest_failures: counter(
+                &registry,
+                "citadel_server_authentication_failure_count",
+                "Callers who were not recognised.",
+            )?,
+            csr_refusals: counter(
+                &registry,
+                "citadel_server_csr_parsing_err_count",
+                "CSRs that were refused.",
+            )?,
+            sign_failures: counters(
+                &registry,
+                "citadel_server_csr_sign_err_count",
+                "Leaves that were not signed.",
+                "error",
+            )?,
+            issued: counter(
+                &registry,
+                "citadel_server_success_cert_issuance_count",
+                "Leaves that were issued.",
+            )?,
+            issue_seconds: issue_histogram(&registry)?,
+            connections: gauge(&registry, "signet_connections", "Open gRPC connections.")?,
+            connections_refused: counters(
+                &registry,
+                "signet_connections_refused_total",
+                "Connections that were closed before a request.",
+                "reason",
+            )?,
+            ready: gauge(
+                &registry,
+                "signet_ready",
+                "1 when the last readiness check passed.",
+            )?,
+            jwks_failures: counters(
+                &registry,
+                "signet_jwks_refresh_failures_total",
+                "Re-reads of a JWK Set file that failed; the last good keys stay.",
+                "file",
+            )?,
+            expiries: Expiries::new(&registry)?,
+            registry,
+        })
+    }
+
+    /// Replaces the expiry gauges by those of `held`.
+    pub fn note_certificates(&self, held: &[Held], now: SystemTime) {
+        let expiries = &self.expiries;
+        expiries.certificate.reset();
+        for certificate in held {
+            let labels = [certificate.role, &certificate.subject, &certificate.sha256];
+            let expiry = unix_seconds(certificate.not_after);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "seconds fit into 52 bits for 10^8 years"
+            )]
+            expiries
+                .certificate
+                .with_label_values(&labels)
+                .set(expiry as f64);
+            let left = expiry - unix_seconds(now);
+            match certificate.role {
+                "root" => {
+                    expiries.root.set(expiry);
+                    expiries.root_seconds.set(left);
+                }
+                "issuer" => {
+                    expiries.chain.set(expiry);
+                    expiries.chain_seconds.set(left);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => text,
+            Err(_nothing_to_encode) => Vec::new(),
+        }
+    }
+}
+
+/// A metric could not be registered.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct MetricsError(#[from] prometheus::Error);
+
+impl Expiries {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new(
+            "signet_certificate_expiry_timestamp_seconds",
+            "Unix time at which each certificate held expires.",
+        );
+        let certificate = GaugeVec::new(opts, &["role", "subject", "sha256"])?;
+        Ok(Self {
+            certificate: register(registry, certificate)?,
+            root: gauge(
+                registry,
+                "citadel_server_root_cert_expiry_timestamp",
+                "Unix time at which the active root expires.",
+            )?,
+            root_seconds: gauge(
+                registry,
+                "citadel_server_root_cert_expiry_seconds",
+                "Seconds until the active root expires.",
+            )?,
+            chain: gauge(
+                registry,
+                "citadel_server_cert_chain_expiry_timestamp",
+                "Unix time at which the issuing certificate expires.",
+            )?,
+            chain_seconds: gauge(
+                registry,
+                "citadel_server_cert_chain_expiry_seconds",
+                "Seconds until the issuing certificate expires.",
+            )?,
+        })
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let age = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    register(registry, IntCounter::new(name, help)?)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(
+        registry,
+        IntCounterVec::new(Opts::new(name, help), &[label])?,
+    )
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    register(registry, IntGauge::new(name, help)?)
+}
+
+fn register_build(registry: &Registry) -> Result<(), prometheus::Error> {
+    let opts = Opts::new(
+        "signet_build_info",
+        "Constant 1, labelled with the version.",
+    );
+    let build = register(registry, GaugeVec::new(opts, &["version"])?)?;
+    build
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1.0);
+    Ok(())
+}
+
+fn issue_histogram(registry: &Registry) -> Result<Histogram, prometheus::Error> {
+    let opts = HistogramOpts::new(
+        "signet_issue_duration_seconds",
+        "From request to answer, where a leaf was issued.",
+    )
+    .buckets(vec![
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    ]);
+    register(registry, Histogram::with_opts(opts)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_carry_the_names_that_istio_dashboards_ask_for() {
+        let metrics = Metrics::new().unwrap();
+        metrics.requests.inc();
+        metrics
+            .sign_failures
+            .with_label_values(&["CSR_ERROR"])
+            .inc();
+        let text = String::from_utf8(metrics.encode()).unwrap();
+        for line in [
+            "citadel_server_csr_count 1",
+            "citadel_server_authentication_failure_count 0",
+            "citadel_server_csr_sign_err_count{error=\"CSR_ERROR\"} 1",
+            "citadel_server_success_cert_issuance_count 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_certificate_held_has_its_expiry() {
+        let metrics = Metrics::new().unwrap();
+        let held = Held {
+            role: "root",
+            subject: "CN=r".to_owned(),
+            sha256: "ab".to_owned(),
+            not_before: UNIX_EPOCH,
+            not_after: UNIX_EPOCH + Duration::from_secs(100),
+        };
+        metrics.note_certificates(&[held], UNIX_EPOCH + Duration::from_secs(40));
+        let text = String::from_utf8(metrics.encode()).unwrap();
+        assert!(
+            text.contains("citadel_server_root_cert_expiry_seconds 60"),
+            "{text}"
+        );
+        assert!(
+            text.contains("role=\"root\",sha256=\"ab\",subject=\"CN=r\"} 100"),
+            "{text}"
+        );
+    }
+}
