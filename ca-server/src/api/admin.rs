@@ -1,0 +1,307 @@
+//! `signet.v1.AdminService`: what an operator asks of the running process over `<data-dir>/admin.sock`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::signet;
+use proto::signet::admin_service_server::AdminService;
+use proto::spiffe::SpiffeId;
+use proto::spiffe::TrustDomain;
+use tokio_stream::Stream;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use tracing::info;
+
+use super::messages;
+use crate::attest::enrolment;
+use crate::backup;
+use crate::clock::Clock;
+use crate::ledger::Cursor;
+use crate::ledger::Ledger;
+use crate::ledger::LedgerError;
+use crate::ledger::Query;
+use crate::ledger::TokenId;
+use crate::telemetry::metrics::Held;
+use crate::x509::Entropy;
+use crate::x509::Serial;
+
+/// The operators' service.
+#[derive(Clone)]
+pub struct Admin {
+    /// Only IDs under it get tokens.
+    pub trust_domain: TrustDomain,
+    /// What was promised.
+    pub ledger: Arc<dyn Ledger>,
+    /// What time is it?
+    pub clock: Arc<dyn Clock>,
+    /// For tokens.
+    pub entropy: Arc<dyn Entropy>,
+    /// What is loaded and is it well?
+    pub report: Arc<dyn StatusReport>,
+    /// Makes backups.
+    pub backup: backup::Source,
+}
+
+/// Answers `status`. The house that was built knows; this room does not.
+#[tonic::async_trait]
+pub trait StatusReport: Send + Sync {
+    /// What is loaded, and whether it is well.
+    async fn status(&self) -> ServerStatus;
+}
+
+/// What is loaded, and whether it is well.
+#[derive(Clone, Debug)]
+pub struct ServerStatus {
+    /// `self-signed` or `plugged-in`.
+    pub source: &'static str,
+    /// Where the CA material was read from.
+    pub source_dir: PathBuf,
+    /// Why it is not ready, when it is not.
+    pub not_ready: Option<String>,
+    /// Every certificate held.
+    pub certificates: Vec<Held>,
+    /// Where gRPC is served.
+    pub grpc_addr: String,
+    /// Where HTTP is served.
+    pub http_addr: String,
+    /// The authority's generation.
+    pub generation: u64,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("trust_domain", &self.trust_domain)
+            .finish_non_exhaustive()
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn get_status(
+        &self,
+        _request: Request<signet::GetStatusRequest>,
+    ) -> Result<Response<signet::GetStatusResponse>, Status> {
+        let status = self.report.status().await;
+        Ok(Response::new(signet::GetStatusResponse {
+            trust_domain: self.trust_domain.to_string(),
+            source: status.source.to_owned(),
+            source_dir: status.source_dir.display().to_string(),
+            ready: status.not_ready.is_none(),
+            not_ready_reason: status.not_ready.unwrap_or_default(),
+            certificates: status.certificates.iter().map(messages::held).collect(),
+            grpc_addr: status.grpc_addr,
+            http_addr: status.http_addr,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: status.generation,
+        }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<signet::CreateTokenRequest>,
+    ) -> Result<Response<signet::CreateTokenResponse>, Status> {
+        let request = request.into_inner();
+        let spiffe_id = self.workload_id(&request.spiffe_id)?;
+        let ttl = match request.ttl {
+            None => DEFAULT_TOKEN_TTL,
+            Some(ttl) => token_ttl(messages::duration(ttl))?,
+        };
+        let now = self.clock.now();
+        let (text, token) = enrolment::mint(spiffe_id, ttl, now, &*self.entropy)
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let info = messages::token(&token, now);
+        self.ledger
+            .create_token(token)
+            .await
+            .map_err(|error| status(&error))?;
+        info!(
+            token = info.id,
+            spiffe_id = info.spiffe_id,
+            "enrolment token created"
+        );
+        let token = text.to_string();
+        Ok(Response::new(signet::CreateTokenResponse {
+            token,
+            info: Some(info),
+        }))
+    }
+
+    async fn list_tokens(
+        &self,
+        _request: Request<signet::ListTokensRequest>,
+    ) -> Result<Response<signet::ListTokensResponse>, Status> {
+        let now = self.clock.now();
+        let tokens = self
+            .ledger
+            .list_tokens()
+            .await
+            .map_err(|error| status(&error))?;
+        let tokens = tokens
+            .iter()
+            .map(|token| messages::token(token, now))
+            .collect();
+        Ok(Response::new(signet::ListTokensResponse { tokens }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<signet::RevokeTokenRequest>,
+    ) -> Result<Response<signet::RevokeTokenResponse>, Status> {
+        let text = request.into_inner().id;
+        let id = text
+            .parse::<Serial>()
+            .map(|id| TokenId(*id.as_bytes()))
+            .map_err(|_not_hex| {
+                Status::invalid_argument(format!("{text:?} is not a token id: see `token list`"))
+            })?;
+        let now = self.clock.now();
+        let revoked = self
+            .ledger
+            .revoke_token(id, now)
+            .await
+            .map_err(|error| status(&error))?;
+        let token = revoked.ok_or_else(|| Status::not_found(format!("no enrolment token {id}")))?;
+        info!(token = %id, "enrolment token revoked");
+        let info = Some(messages::token(&token, now));
+        Ok(Response::new(signet::RevokeTokenResponse { info }))
+    }
+
+    async fn list_certificates(
+        &self,
+        request: Request<signet::ListCertificatesRequest>,
+    ) -> Result<Response<signet::ListCertificatesResponse>, Status> {
+        let query = query(request.into_inner())?;
+        let page = self
+            .ledger
+            .list(query)
+            .await
+            .map_err(|error| status(&error))?;
+        Ok(Response::new(signet::ListCertificatesResponse {
+            certificates: page.entries.iter().map(messages::certificate).collect(),
+            next_page_token: page.next.map_or_else(String::new, |cursor| hex(&cursor.0)),
+        }))
+    }
+
+    async fn get_certificate(
+        &self,
+        request: Request<signet::GetCertificateRequest>,
+    ) -> Result<Response<signet::Certificate>, Status> {
+        let serial: Serial = request.into_inner().serial.parse().map_err(
+            |error: crate::x509::serial::SerialError| Status::invalid_argument(error.to_string()),
+        )?;
+        let entry = self
+            .ledger
+            .find(serial)
+            .await
+            .map_err(|error| status(&error))?;
+        let entry = entry
+            .ok_or_else(|| Status::not_found(format!("no certificate with serial {serial}")))?;
+        Ok(Response::new(messages::certificate(&entry)))
+    }
+
+    type BackupStream = Pin<Box<dyn Stream<Item = Result<signet::BackupChunk, Status>> + Send>>;
+
+    async fn backup(
+        &self,
+        request: Request<signet::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let without_keys = request.into_inner().without_keys;
+        let chunks = self
+            .backup
+            .stream(without_keys, self.clock.now())
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        info!(without_keys, "backup taken");
+        let chunks = tokio_stream::StreamExt::map(chunks, |chunk| match chunk {
+            Ok(data) => Ok(signet::BackupChunk { data }),
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        });
+        Ok(Response::new(Box::pin(chunks)))
+    }
+}
+
+impl Admin {
+    fn workload_id(&self, text: &str) -> Result<SpiffeId, Status> {
+        let id: SpiffeId = text.parse().map_err(|error| {
+            Status::invalid_argument(format!("{text:?} is not a SPIFFE ID: {error}"))
+        })?;
+        if !id.is_member_of(&self.trust_domain) {
+            let ours = &self.trust_domain;
+            return Err(Status::invalid_argument(format!(
+                "{id} is not in the trust domain {ours}"
+            )));
+        }
+        if id.path().is_empty() {
+            return Err(Status::invalid_argument(format!(
+                "{id} names the trust domain, not a workload"
+            )));
+        }
+        Ok(id)
+    }
+}
+
+fn token_ttl(ttl: Option<Duration>) -> Result<Duration, Status> {
+    ttl.filter(|ttl| *ttl >= MIN_TOKEN_TTL && *ttl <= MAX_TOKEN_TTL)
+        .ok_or_else(|| Status::invalid_argument("a token lives between 1 second and 30 days"))
+}
+
+fn query(request: signet::ListCertificatesRequest) -> Result<Query, Status> {
+    let spiffe_id = match request.spiffe_id.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|error| {
+            Status::invalid_argument(format!("{text:?} is not a SPIFFE ID: {error}"))
+        })?),
+    };
+    let after = match request.page_token.as_str() {
+        "" => None,
+        text => Some(Cursor(
+            unhex(text).ok_or_else(|| Status::invalid_argument("bad page token"))?,
+        )),
+    };
+    let limit = match usize::try_from(request.page_size) {
+        Ok(0) | Err(_) => DEFAULT_PAGE,
+        Ok(size) => size.min(MAX_PAGE),
+    };
+    Ok(Query {
+        spiffe_id,
+        expires_before: request.expires_before.and_then(messages::time),
+        expires_after: request.expires_after.and_then(messages::time),
+        limit,
+        after,
+    })
+}
+
+/// Operators are told everything.
+fn status(error: &LedgerError) -> Status {
+    match error {
+        LedgerError::Unavailable { .. } => Status::unavailable(error.to_string()),
+        LedgerError::Malformed { .. } => Status::data_loss(error.to_string()),
+        _ => Status::failed_precondition(error.to_string()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<char> = text.chars().collect();
+    let pairs = digits.chunks(2).map(|pair| {
+        let pair: String = pair.iter().collect();
+        (pair.len() == 2)
+            .then(|| u8::from_str_radix(&pair, 16).ok())
+            .flatten()
+    });
+    pairs.collect()
+}
+
+const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
+const MIN_TOKEN_TTL: Duration = Duration::from_secs(1);
+const MAX_TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+const DEFAULT_PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;

@@ -1,0 +1,53 @@
+//! What crosses the wire? gRPC services, headers, TLS, the HTTP port. Decides nothing about identity or dates.
+
+pub mod admin;
+pub mod certificates;
+pub mod connection;
+mod deadline;
+pub mod http;
+pub mod listener;
+mod messages;
+mod preface;
+pub mod status;
+pub mod tls;
+
+use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
+use proto::signet::admin_service_server::AdminServiceServer;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::health_server::HealthServer;
+
+use self::admin::Admin;
+use self::certificates::Certificates;
+
+/// What agents may call: the CSR API, health and reflection.
+///
+/// # Errors
+/// When the service descriptors do not decode; cannot happen with those built in.
+pub fn agent_routes<H: Health>(
+    certificates: Certificates,
+    health: HealthServer<H>,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("istio.v1.auth.IstioCertificateService")
+        .with_service_name("grpc.health.v1.Health")
+        .build_v1()?;
+    let certificates = IstioCertificateServiceServer::new(certificates)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    Ok(Routes::new(certificates)
+        .add_service(health)
+        .add_service(reflection)
+        .prepare())
+}
+
+/// What operators may call on their socket.
+#[must_use]
+pub fn admin_routes(admin: Admin) -> Routes {
+    Routes::new(AdminServiceServer::new(admin)).prepare()
+}
+
+/// A CSR has a few KiB; this leaves room and keeps a stranger from filling our memory.
+const MAX_MESSAGE: usize = 256 * 1024;

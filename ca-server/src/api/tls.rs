@@ -1,0 +1,160 @@
+//! How is TLS spoken? rustls on ring, TLS 1.2 and 1.3, our own serving leaf, client certificates asked for.
+//!
+//! The handshake proves that the peer holds its certificate's key and judges nothing else: a caller
+//! with a stale certificate and a good token must get through. `attest` judges at each request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwapOption;
+use rustls::DigitallySignedStruct;
+use rustls::DistinguishedName;
+use rustls::ServerConfig;
+use rustls::SignatureScheme;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::verify_tls12_signature;
+use rustls::crypto::verify_tls13_signature;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::UnixTime;
+use rustls::server::ClientHello;
+use rustls::server::NoServerSessionStorage;
+use rustls::server::ResolvesServerCert;
+use rustls::server::danger::ClientCertVerified;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+
+/// The serving leaf and its key, replaced without a restart.
+#[derive(Default)]
+pub struct ServingCertificate {
+    current: ArcSwapOption<CertifiedKey>,
+}
+
+impl ServingCertificate {
+    /// Presents `key` from the next handshake on.
+    pub fn replace(&self, key: CertifiedKey) {
+        self.current.store(Some(Arc::new(key)));
+    }
+}
+
+impl ResolvesServerCert for ServingCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current.load_full()
+    }
+}
+
+impl fmt::Debug for ServingCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServingCertificate").finish_non_exhaustive()
+    }
+}
+
+/// Makes the settings of each connection.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    provider: Arc<CryptoProvider>,
+    serving: Arc<ServingCertificate>,
+}
+
+impl TlsSettings {
+    /// Presents what `serving` holds.
+    #[must_use]
+    pub fn new(serving: Arc<ServingCertificate>) -> Self {
+        Self {
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            serving,
+        }
+    }
+
+    /// Settings for one connection, and the answer to whether its peer proved to own its certificate.
+    ///
+    /// # Errors
+    /// When rustls does not take them; cannot happen with the ring provider.
+    pub fn connection(&self) -> Result<(Arc<ServerConfig>, Arc<KeyProof>), rustls::Error> {
+        let proof = Arc::new(KeyProof {
+            provider: Arc::clone(&self.provider),
+            proved: AtomicBool::new(false),
+        });
+        let verifier: Arc<dyn ClientCertVerifier> = Arc::<KeyProof>::clone(&proof);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::<ServingCertificate>::clone(&self.serving));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        // No resumption: each connection proves its key anew.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok((Arc::new(config), proof))
+    }
+}
+
+/// Notes whether the peer signed the handshake with the key of the certificate that it showed.
+#[derive(Debug)]
+pub struct KeyProof {
+    provider: Arc<CryptoProvider>,
+    proved: AtomicBool,
+}
+
+impl KeyProof {
+    /// Whether it did. False where it showed no certificate, or one that does not parse.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.proved.load(Ordering::Acquire)
+    }
+
+    fn note(
+        &self,
+        checked: Result<HandshakeSignatureValid, rustls::Error>,
+    ) -> HandshakeSignatureValid {
+        self.proved.store(checked.is_ok(), Ordering::Release);
+        // The handshake goes on: without proof the certificate counts for nothing.
+        HandshakeSignatureValid::assertion()
+    }
+}
+
+impl ClientCertVerifier for KeyProof {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _chain: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        Ok(self.note(verify_tls12_signature(message, leaf, signed, algorithms)))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        Ok(self.note(verify_tls13_signature(message, leaf, signed, algorithms)))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
