@@ -11,10 +11,14 @@
 //!
 //! One request is a straight line: read [`issuance::Issuance::issue`].
 
+pub mod api;
+pub mod app;
 pub mod attest;
 pub mod authority;
 pub mod backup;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod data_dir;
 pub mod issuance;
 pub mod ledger;

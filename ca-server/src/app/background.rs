@@ -1,0 +1,63 @@
+//! What happens by itself? Timers that re-read key files, note expiries and bring the authority up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+use tracing::warn;
+
+use super::ca::Ca;
+use super::report::Reporter;
+use crate::attest::jwt::Issuer;
+use crate::clock::Clock;
+use crate::telemetry::metrics::Metrics;
+
+/// Re-reads the key files of token issuers for ever. A bad file never replaces good keys.
+pub(super) async fn refresh_jwks(issuers: Vec<Issuer>, metrics: Metrics) {
+    let mut failing = vec![false; issuers.len()];
+    loop {
+        tokio::time::sleep(JWKS).await;
+        for (issuer, failing) in issuers.iter().zip(failing.iter_mut()) {
+            let keys = Arc::clone(&issuer.keys);
+            let path = keys.path().display().to_string();
+            let refreshed = tokio::task::spawn_blocking(move || keys.refresh()).await;
+            let was_failing = std::mem::replace(failing, matches!(refreshed, Ok(Err(_))));
+            match refreshed {
+                Ok(Ok(true)) => info!(issuer = issuer.name, path, "issuer's keys re-read"),
+                Ok(Err(error)) => {
+                    metrics.jwks_failures.with_label_values(&[&path]).inc();
+                    if !was_failing {
+                        warn!(issuer = issuer.name, %error, "keeping the last good keys");
+                    }
+                }
+                Ok(Ok(false)) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Sets the expiry gauges for ever.
+pub(super) async fn note_expiries(
+    reporter: Arc<Reporter>,
+    metrics: Metrics,
+    clock: Arc<dyn Clock>,
+) {
+    loop {
+        metrics.note_certificates(&reporter.held(), clock.now());
+        tokio::time::sleep(EXPIRIES).await;
+    }
+}
+
+/// Renews the self-signed issuer when it is due and lets go of roots whose last leaf is dead, for ever.
+pub(super) async fn keep_current(ca: Arc<Ca>, clock: Arc<dyn Clock>) {
+    loop {
+        tokio::time::sleep(AUTHORITY).await;
+        if let Err(error) = ca.bring_up_to_date(clock.now()).await {
+            warn!(%error, "authority not brought up to date; trying again");
+        }
+    }
+}
+
+const JWKS: Duration = Duration::from_secs(1);
+const EXPIRIES: Duration = Duration::from_secs(10);
+const AUTHORITY: Duration = Duration::from_secs(60);

@@ -1,0 +1,239 @@
+//! Builds the house and opens its doors: the only file that names every concrete part.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::announce;
+use super::background;
+use super::ca::Ca;
+use super::doors;
+use super::readiness::Checker;
+use super::readiness::SharedReadiness;
+use super::report::Reporter;
+use super::serve::ServeError;
+use super::serving::Serving;
+use crate::api;
+use crate::api::admin::Admin;
+use crate::api::certificates::Certificates;
+use crate::api::http::Http;
+use crate::api::listener::Server;
+use crate::api::tls::ServingCertificate;
+use crate::api::tls::TlsSettings;
+use crate::attest::Attestor;
+use crate::attest::issuers::IssuerSettings;
+use crate::attest::jwks::JwksFile;
+use crate::attest::jwt::Issuer;
+use crate::backup;
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::issuance::Issuance;
+use crate::issuance::policy::Policy;
+use crate::ledger::Ledger;
+use crate::telemetry::metrics::Metrics;
+use crate::x509::Entropy;
+use crate::x509::SystemEntropy;
+
+/// Everything that was built, before the doors open.
+pub(super) struct House {
+    config: Config,
+    locked: DataDir,
+    ca: Arc<Ca>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    issuers: Vec<Issuer>,
+    issuance: Arc<Issuance>,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+impl House {
+    /// Opens what is on disk and puts the rooms together.
+    pub(super) async fn build(config: Config, stop: CancellationToken) -> Result<Self, ServeError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let locked = DataDir::lock(&config.data_dir)?;
+        let issuers = open_issuers(&config)?;
+        let ca = Arc::new(Ca::open(&config, clock.now()).await?);
+        let ledger: Arc<dyn Ledger> = ca.ledger();
+        let issuance = Arc::new(Issuance {
+            authority: ca.authority(),
+            ledger,
+            policy: Policy::new(config.trust_domain.clone()),
+            profile: config.profile,
+            entropy: Arc::clone(&entropy),
+        });
+        let metrics = Metrics::new()?;
+        Ok(Self {
+            config,
+            locked,
+            ca,
+            clock,
+            entropy,
+            issuers,
+            issuance,
+            metrics,
+            stop,
+        })
+    }
+
+    /// Serves until `stop`, drains, and lets go of everything in order.
+    pub(super) async fn serve(self) -> Result<(), ServeError> {
+        let grpc = doors::bind(self.config.grpc_addr).await?;
+        let http = doors::bind(self.config.http_addr).await?;
+        let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
+        let admin_socket = doors::bind_admin(self.locked.path())?;
+
+        let serving = self.start_serving().await?;
+        let readiness = self.start_readiness();
+        let reporter = Arc::new(Reporter {
+            authority: self.ca.authority(),
+            serving: Arc::clone(&serving.held),
+            readiness: Arc::new(readiness.clone()),
+            grpc_addr: grpc_addr.to_string(),
+            http_addr: http_addr.to_string(),
+        });
+        let mut tasks = self.start_timers(&serving, &reporter);
+
+        let tls = TlsSettings::new(Arc::clone(&serving.certificate));
+        let (agents, health_task) = self.agent_server().await?;
+        tasks.push(health_task);
+        let operators = self.server(api::admin_routes(self.admin(reporter)));
+        let http_done = doors::serve_http(http, self.http_routes(readiness), self.stop.clone());
+        announce::listening(
+            &self.config,
+            &self.ca.authority().current(),
+            grpc_addr,
+            http_addr,
+        );
+
+        tokio::join!(
+            agents.serve_tls(grpc, tls),
+            operators.serve_unix(admin_socket),
+            http_done
+        );
+        tasks.iter().for_each(JoinHandle::abort);
+        doors::remove_admin(self.locked.path());
+        self.ca.close().await;
+        info!("stopped");
+        Ok(())
+    }
+
+    async fn start_serving(&self) -> Result<Arc<Serving>, ServeError> {
+        let serving = Arc::new(Serving {
+            name: self.config.serving_name.clone(),
+            issuance: Arc::clone(&self.issuance),
+            clock: Arc::clone(&self.clock),
+            certificate: Arc::new(ServingCertificate::default()),
+            held: Arc::new(ArcSwapOption::empty()),
+        });
+        serving.renew().await?;
+        Ok(serving)
+    }
+
+    fn start_readiness(&self) -> SharedReadiness {
+        SharedReadiness::start(Checker {
+            authority: self.ca.authority(),
+            ledger: self.ca.ledger(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    fn start_timers(
+        &self,
+        serving: &Arc<Serving>,
+        reporter: &Arc<Reporter>,
+    ) -> Vec<JoinHandle<()>> {
+        let (metrics, clock) = (self.metrics.clone(), Arc::clone(&self.clock));
+        vec![
+            tokio::spawn(Arc::clone(serving).keep_fresh()),
+            tokio::spawn(background::refresh_jwks(
+                self.issuers.clone(),
+                metrics.clone(),
+            )),
+            tokio::spawn(background::note_expiries(
+                Arc::clone(reporter),
+                metrics,
+                clock,
+            )),
+            tokio::spawn(background::keep_current(
+                Arc::clone(&self.ca),
+                Arc::clone(&self.clock),
+            )),
+        ]
+    }
+
+    async fn agent_server(&self) -> Result<(Server, JoinHandle<()>), ServeError> {
+        let attestor = Attestor::new(
+            self.config.trust_domain.clone(),
+            self.issuers.clone(),
+            self.ca.ledger(),
+        );
+        let certificates = Certificates {
+            attestor: Arc::new(attestor),
+            issuance: Arc::clone(&self.issuance),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            metrics: self.metrics.clone(),
+        };
+        let (health, service) = tonic_health::server::health_reporter();
+        health
+            .set_serving::<IstioCertificateServiceServer<Certificates>>()
+            .await;
+        let stop = self.stop.clone();
+        let task = tokio::spawn(async move {
+            stop.cancelled().await;
+            health
+                .set_not_serving::<IstioCertificateServiceServer<Certificates>>()
+                .await;
+        });
+        Ok((self.server(api::agent_routes(certificates, service)?), task))
+    }
+
+    fn server(&self, routes: tonic::service::Routes) -> Server {
+        Server {
+            routes,
+            limits: self.config.limits,
+            metrics: self.metrics.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn admin(&self, reporter: Arc<Reporter>) -> Admin {
+        Admin {
+            trust_domain: self.config.trust_domain.clone(),
+            ledger: self.ca.ledger(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            report: reporter,
+            backup: backup::Source::new(self.locked.path(), self.ca.store()),
+        }
+    }
+
+    fn http_routes(&self, readiness: SharedReadiness) -> axum::Router {
+        api::http::routes(Http {
+            authority: self.ca.authority(),
+            metrics: self.metrics.clone(),
+            readiness: Arc::new(readiness),
+        })
+    }
+}
+
+fn open_issuers(config: &Config) -> Result<Vec<Issuer>, ServeError> {
+    let open = |settings: &IssuerSettings| {
+        Ok(Issuer {
+            name: settings.issuer.clone(),
+            audiences: settings.audiences.clone(),
+            keys: Arc::new(JwksFile::open(&settings.jwks_file)?),
+        })
+    };
+    config.issuers.iter().map(open).collect()
+}

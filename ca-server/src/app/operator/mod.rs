@@ -1,0 +1,77 @@
+//! What do operators' commands do? Each is one call over the admin socket, and an answer for people or programs.
+
+mod backup;
+mod certs;
+pub(super) mod output;
+mod status;
+mod token;
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use hyper_util::rt::TokioIo;
+use proto::signet::admin_service_client::AdminServiceClient;
+use tokio::net::UnixStream;
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+pub(super) use self::backup::backup;
+pub(super) use self::backup::restore;
+pub(super) use self::certs::certs;
+pub(super) use self::status::status;
+pub(super) use self::token::token;
+
+/// Name of the operators' socket in the data directory.
+pub(super) const SOCKET: &str = "admin.sock";
+
+/// Connects to the server whose data directory this is.
+async fn connect(data_dir: &Path) -> Result<AdminServiceClient<Channel>, OperatorError> {
+    let socket = data_dir.join(SOCKET);
+    // Connecting once by hand gives the system's own words for what is wrong.
+    let first = UnixStream::connect(&socket)
+        .await
+        .map_err(|source| OperatorError::NotRunning {
+            socket: socket.clone(),
+            source,
+        })?;
+    drop(first);
+    let connector = tower::service_fn(move |_uri| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    let channel = Endpoint::from_static("http://localhost")
+        .connect_with_connector(connector)
+        .await?;
+    Ok(AdminServiceClient::new(channel))
+}
+
+/// Why an operator's command could not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum OperatorError {
+    /// The backup could not be written or read.
+    #[error(transparent)]
+    Backup(#[from] crate::backup::BackupError),
+    /// The connection broke.
+    #[error("the connection to the server broke: {0}")]
+    Connection(#[from] tonic::transport::Error),
+    /// The answer cannot be printed.
+    #[error("cannot print the answer: {0}")]
+    Output(#[from] io::Error),
+    /// Nobody answers on the socket.
+    #[error("no server answers on {}: {source}; is `ca-server serve` running with this --data-dir?", socket.display())]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The server said no.
+    #[error("{}", .0.message())]
+    Refused(#[from] Status),
+    /// The data directory is in use or cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] crate::data_dir::DataDirError),
+}

@@ -1,0 +1,96 @@
+//! `ca-server status`
+
+use proto::signet::GetStatusRequest;
+use proto::signet::GetStatusResponse;
+use serde::Serialize;
+
+use super::OperatorError;
+use super::connect;
+use super::output;
+use crate::cli;
+use crate::cli::Output;
+
+/// Prints what a running server has loaded. Answers whether it is ready.
+pub(in crate::app) async fn status(options: cli::Operator) -> Result<bool, OperatorError> {
+    let mut client = connect(&options.data_dir).await?;
+    let answer = client.get_status(GetStatusRequest {}).await?.into_inner();
+    let report = Report::from(answer);
+    match options.output {
+        Output::Json => output::json(&report)?,
+        Output::Table => print(&report)?,
+    }
+    Ok(report.ready)
+}
+
+fn print(report: &Report) -> std::io::Result<()> {
+    let health = if report.ready {
+        "ready"
+    } else {
+        &report.not_ready_reason
+    };
+    output::line(&format!("ca-server {}: {health}", report.version))?;
+    output::line(&format!("trust domain  {}", report.trust_domain))?;
+    output::line(&format!(
+        "CA            {} ({})",
+        report.source, report.source_dir
+    ))?;
+    output::line(&format!("gRPC          {}", report.grpc_addr))?;
+    output::line(&format!("HTTP          {}", report.http_addr))?;
+    output::line("")?;
+    let rows = report.certificates.iter().map(|held| {
+        vec![
+            held.role.clone(),
+            held.subject.clone(),
+            held.not_after.clone(),
+            held.sha256.clone(),
+        ]
+    });
+    output::table(&["ROLE", "SUBJECT", "NOT AFTER", "SHA-256"], rows.collect())
+}
+
+#[derive(Serialize)]
+struct Report {
+    ready: bool,
+    not_ready_reason: String,
+    trust_domain: String,
+    source: String,
+    source_dir: String,
+    generation: u64,
+    grpc_addr: String,
+    http_addr: String,
+    version: String,
+    certificates: Vec<HeldRow>,
+}
+
+#[derive(Serialize)]
+struct HeldRow {
+    role: String,
+    subject: String,
+    sha256: String,
+    not_before: String,
+    not_after: String,
+}
+
+impl From<GetStatusResponse> for Report {
+    fn from(answer: GetStatusResponse) -> Self {
+        let certificates = answer.certificates.into_iter().map(|held| HeldRow {
+            role: held.role,
+            subject: held.subject,
+            sha256: held.fingerprint,
+            not_before: output::time(held.not_before),
+            not_after: output::time(held.not_after),
+        });
+        Self {
+            certificates: certificates.collect(),
+            ready: answer.ready,
+            not_ready_reason: answer.not_ready_reason,
+            trust_domain: answer.trust_domain,
+            source: answer.source,
+            source_dir: answer.source_dir,
+            generation: answer.generation,
+            grpc_addr: answer.grpc_addr,
+            http_addr: answer.http_addr,
+            version: answer.version,
+        }
+    }
+}

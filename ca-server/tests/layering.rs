@@ -1,0 +1,205 @@
+//! May this room call that one? The arrows and fences of ARCHITECTURE.md, read off the source text.
+//!
+//! It reads `crate::ROOM` paths and crate names line by line; comments do not count.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Each room and the rooms it may name. `*` may name all.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("main.rs", &["cli", "app"]),
+    ("cli", &[]),
+    ("config.rs", &["cli", "api", "attest", "issuance", "x509"]),
+    ("app", &["*"]),
+    (
+        "api",
+        &[
+            "attest",
+            "issuance",
+            "rotation",
+            "authority",
+            "ledger",
+            "x509",
+            "clock",
+            "telemetry",
+            "backup",
+        ],
+    ),
+    ("attest", &["ledger", "x509"]),
+    ("issuance", &["attest", "authority", "ledger", "x509"]),
+    ("authority", &["x509"]),
+    ("ledger", &["x509"]),
+    ("x509", &[]),
+    ("backup", &["ledger", "data_dir"]),
+    ("data_dir.rs", &[]),
+    ("clock.rs", &[]),
+    ("telemetry", &[]),
+    ("lib.rs", &[]),
+];
+
+/// Each fenced crate and the rooms that may name it.
+const FENCES: &[(&str, &[&str])] = &[
+    ("tonic", &["api", "app"]),
+    ("axum", &["api", "app"]),
+    ("sled", &["ledger"]),
+    ("clap", &["cli"]),
+    ("x509_parser", &["x509", "authority"]),
+    ("rcgen", &["authority"]),
+    ("yasna", &["x509", "authority"]),
+    ("rustls", &["api", "app"]),
+    ("jsonwebtoken", &["attest"]),
+    ("prometheus", &["telemetry"]),
+    ("tracing", &["api", "app", "ledger", "telemetry"]),
+    ("tokio", &["main.rs", "api", "app", "ledger", "backup"]),
+];
+
+#[test]
+fn no_room_calls_a_room_it_has_no_arrow_to() {
+    let violations: Vec<String> = sources()
+        .iter()
+        .flat_map(|file| {
+            let allowed = arrows_of(&file.room);
+            let named = file.code.iter().flat_map(|line| rooms_named(line));
+            let forbidden: BTreeSet<String> = named
+                .filter(|room| *room != file.room.trim_end_matches(".rs"))
+                .filter(|room| !allowed.contains(&"*") && !allowed.contains(&room.as_str()))
+                .collect();
+            forbidden
+                .into_iter()
+                .map(|room| format!("{} names crate::{room}", file.path.display()))
+        })
+        .collect();
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn every_fenced_crate_stays_in_its_rooms() {
+    let mut violations = Vec::new();
+    for file in sources() {
+        for (name, rooms) in FENCES {
+            let outside = !rooms.contains(&file.room.as_str());
+            if outside && file.code.iter().any(|line| names_crate(line, name)) {
+                violations.push(format!("{} names {name}", file.path.display()));
+            }
+        }
+    }
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn every_room_has_its_arrows_written_down() {
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(room, _)| *room).collect();
+    let rooms: BTreeSet<String> = sources().into_iter().map(|file| file.room).collect();
+    let unknown: Vec<&String> = rooms
+        .iter()
+        .filter(|room| !known.contains(room.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn the_agent_never_imports_the_authority() {
+    let manifest = fs::read_to_string(root().join("../ca-client/Cargo.toml")).unwrap();
+    assert!(
+        !manifest.contains("ca-server"),
+        "ca-client depends on ca-server"
+    );
+}
+
+#[test]
+fn a_forbidden_import_is_seen() {
+    assert_eq!(rooms_named("use crate::ledger::Ledger;"), ["ledger"]);
+    assert_eq!(
+        rooms_named("let x = crate::api::tls::f(crate::clock::g());"),
+        ["api", "clock"]
+    );
+    assert!(names_crate("    tonic::Status::internal(\"\")", "tonic"));
+    assert!(names_crate("use sled::Db;", "sled"));
+    assert!(!names_crate("use crate::ledger::sled::Db;", "sled"));
+    assert!(!names_crate("use rustls_webpki::X;", "rustls"));
+}
+
+struct Source {
+    path: PathBuf,
+    /// First component below `src`: a folder, or a file with its extension.
+    room: String,
+    code: Vec<String>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<Source> {
+    let src = root().join("src");
+    let mut pending = vec![src.clone()];
+    let mut found = Vec::new();
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let inside = path.strip_prefix(&src).unwrap();
+            let room = inside.iter().next().unwrap().to_string_lossy().into_owned();
+            found.push(Source {
+                room,
+                code: code(&path),
+                path: inside.to_owned(),
+            });
+        }
+    }
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+/// The lines before the tests, without comments.
+fn code(path: &Path) -> Vec<String> {
+    if path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests") {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text
+        .lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"));
+    lines
+        .map(|line| line.split("//").next().unwrap_or("").to_owned())
+        .collect()
+}
+
+fn arrows_of(room: &str) -> &'static [&'static str] {
+    ARROWS
+        .iter()
+        .find(|(name, _)| *name == room)
+        .map_or(&[], |(_, arrows)| arrows)
+}
+
+fn rooms_named(line: &str) -> Vec<String> {
+    let identifier = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_')
+            .collect()
+    };
+    let starts = line
+        .match_indices("crate::")
+        .map(|(at, found)| at + found.len());
+    starts
+        .map(|at| identifier(&line[at..]))
+        .filter(|room| !room.is_empty())
+        .collect()
+}
+
+/// Whether `line` has a path that starts with `name::`.
+fn names_crate(line: &str, name: &str) -> bool {
+    let path = format!("{name}::");
+    line.match_indices(&path).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
+}
