@@ -1,0 +1,39 @@
+use super::*;
+
+fn parsed(args: &[&str]) -> Result<FetchOptions, CliError> {
+    let args = ["ca-client", "fetch"].iter().chain(args);
+    let Command::Fetch(options) = parse(args.map(OsString::from))?;
+    Ok(options)
+}
+
+#[test]
+fn the_definitions_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn durations_carry_units_and_modes_are_octal() {
+    let options = parsed(&["--ttl", "24h0m0s", "--key-mode", "0640"]).unwrap();
+    assert_eq!(options.ttl, Duration::from_secs(24 * 3600));
+    assert_eq!(options.key_mode, 0o640);
+    let bad = [
+        ["--ttl", "3600"],
+        ["--timeout", "0s"],
+        ["--key-mode", "0999"],
+        ["--key-mode", "0200"],
+        ["--attempts", "0"],
+        ["--ca-addr", "nowhere"],
+        ["--ca-fingerprint", "abcd"],
+        ["--spiffe-id", "http://x"],
+    ];
+    for args in bad {
+        assert!(matches!(parsed(&args), Err(CliError::Clap(_))), "{args:?}");
+    }
+}
+
+#[test]
+fn roots_and_a_fingerprint_from_the_same_source_are_refused() {
+    let fingerprint = "ab".repeat(32);
+    let both = ["--ca-roots", "r.pem", "--ca-fingerprint", &fingerprint];
+    assert!(matches!(parsed(&both), Err(CliError::TwoTrusts)));
+}

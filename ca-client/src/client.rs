@@ -1,0 +1,227 @@
+//! How is one SVID fetched? [`CaClient`]: a fresh key, one `CreateCertificate` call, every check.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use hyper_util::rt::TokioIo;
+use proto::istio::IstioCertificateRequest;
+use proto::istio::istio_certificate_service_client::IstioCertificateServiceClient;
+use proto::spiffe::SpiffeId;
+use rustls::pki_types::ServerName;
+use tonic::metadata::Ascii;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+use crate::address::CaAddress;
+use crate::address::authority_host;
+use crate::builder::CaClientBuilder;
+use crate::clock::Clock;
+use crate::credential::Credential;
+use crate::csr::KeyAndCsr;
+use crate::error::Error;
+use crate::error::Step;
+use crate::svid::Expected;
+use crate::svid::Svid;
+use crate::tls::Connection;
+use crate::tls::Target;
+use crate::trust::Trust;
+
+/// Asks one CA for certificates. Cheap to keep; every [`fetch`](Self::fetch) is a connection of its own.
+#[derive(Clone, Debug)]
+pub struct CaClient {
+    pub(crate) address: CaAddress,
+    pub(crate) server_name: ServerName<'static>,
+    pub(crate) trust: Trust,
+    pub(crate) credential: Credential,
+    pub(crate) spiffe_id: Option<SpiffeId>,
+    pub(crate) ttl: Duration,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) cluster_id: Option<MetadataValue<Ascii>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How long each step may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    pub(crate) connect: Duration,
+    pub(crate) answer: Duration,
+}
+
+impl CaClient {
+    /// Starts with nothing but the address; trust and a credential are needed as well.
+    pub fn builder(address: CaAddress) -> CaClientBuilder {
+        CaClientBuilder::new(address)
+    }
+
+    /// Gets one SVID: makes a key, asks the CA to certify it, and checks everything that comes back.
+    ///
+    /// Tries once; [`Error::is_retryable`] says whether to try again. The key never leaves this process.
+    ///
+    /// # Errors
+    /// Why there is no SVID. Nothing is kept of a failed attempt.
+    pub async fn fetch(&self) -> Result<Svid, Error> {
+        let now = self.clock.now();
+        let authorization = self.credential.authorization()?;
+        let asked = KeyAndCsr::generate(self.spiffe_id.as_ref())?;
+        let Connection { stream, trusted } = self.connect(now).await?;
+        let request = self.request(&asked, authorization);
+        let elements = self.ask(TokioIo::new(stream), request).await?;
+        let expected = Expected {
+            spiffe_id: self.expected_id(),
+            trusted: &trusted,
+            now: self.clock.now(),
+        };
+        let svid =
+            Svid::from_answer(&elements, &asked, expected).map_err(|source| Error::Answer {
+                ca: self.address.clone(),
+                source: Box::new(source),
+            })?;
+        warn_of_skew(&svid, expected.now);
+        Ok(svid)
+    }
+
+    async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
+        let target = Target {
+            address: &self.address,
+            server_name: &self.server_name,
+            trust: &self.trust,
+            identity: self.credential.svid(),
+            now,
+        };
+        let limit = self.deadlines.connect;
+        match tokio::time::timeout(limit, target.connect()).await {
+            Ok(connected) => connected,
+            Err(_elapsed) => Err(self.too_late(Step::Connect, limit)),
+        }
+    }
+
+    fn request(
+        &self,
+        asked: &KeyAndCsr,
+        authorization: Option<MetadataValue<Ascii>>,
+    ) -> tonic::Request<IstioCertificateRequest> {
+        let mut request = tonic::Request::new(IstioCertificateRequest {
+            csr: asked.csr_pem.clone(),
+            validity_duration: i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX),
+            metadata: None,
+        });
+        request.set_timeout(self.deadlines.answer);
+        if let Some(value) = authorization {
+            request.metadata_mut().insert("authorization", value);
+        }
+        if let Some(value) = &self.cluster_id {
+            request.metadata_mut().insert("clusterid", value.clone());
+        }
+        request
+    }
+
+    async fn ask(
+        &self,
+        stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
+        request: tonic::Request<IstioCertificateRequest>,
+    ) -> Result<Vec<String>, Error> {
+        let limit = self.deadlines.answer;
+        let asked = async {
+            let mut client = IstioCertificateServiceClient::new(self.channel(stream).await?)
+                .max_decoding_message_size(MAX_ANSWER_LEN);
+            let answer = client.create_certificate(request).await;
+            answer.map_err(|status| self.refusal(status))
+        };
+        match tokio::time::timeout(limit, asked).await {
+            Ok(answer) => answer.map(|answer| answer.into_inner().cert_chain),
+            Err(_elapsed) => Err(self.too_late(Step::Answer, limit)),
+        }
+    }
+
+    /// gRPC over a connection that already exists; tonic never opens one by itself.
+    async fn channel(
+        &self,
+        stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
+    ) -> Result<Channel, Error> {
+        let host = authority_host(&self.server_name);
+        let broken = |source: tonic::transport::Error| Error::Transport {
+            ca: self.address.clone(),
+            source: Box::new(source),
+        };
+        let endpoint = Endpoint::from_shared(format!("https://{host}:{}", self.address.port()))
+            .map_err(broken)?;
+        let ready = Arc::new(Mutex::new(Some(stream)));
+        let connector = tower::service_fn(move |_uri| {
+            let taken = ready.lock().ok().and_then(|mut slot| slot.take());
+            std::future::ready(taken.ok_or(std::io::ErrorKind::NotConnected))
+        });
+        let connector = tower::ServiceExt::map_err(connector, std::io::Error::from);
+        endpoint
+            .connect_with_connector(connector)
+            .await
+            .map_err(broken)
+    }
+
+    fn refusal(&self, status: tonic::Status) -> Error {
+        let ca = self.address.clone();
+        let message = status.message().to_owned();
+        match status.code() {
+            _ if comes_of_timeout(&status) => self.too_late(Step::Answer, self.deadlines.answer),
+            // tonic gives a broken connection a status with a source; what a server sends has none.
+            _ if std::error::Error::source(&status).is_some() => Error::Transport {
+                ca,
+                source: Box::new(status),
+            },
+            tonic::Code::OutOfRange if message.contains("decoded message length too large") => {
+                Error::AnswerTooLarge {
+                    ca,
+                    limit: MAX_ANSWER_LEN,
+                }
+            }
+            tonic::Code::Unauthenticated => Error::Unauthenticated {
+                ca,
+                credential: self.credential.to_string(),
+                message,
+            },
+            code => Error::Refused { ca, code, message },
+        }
+    }
+
+    /// A renewal must not change the name either.
+    fn expected_id(&self) -> Option<&SpiffeId> {
+        let renewed = self.credential.svid().map(Svid::spiffe_id);
+        self.spiffe_id.as_ref().or(renewed)
+    }
+
+    fn too_late(&self, step: Step, limit: Duration) -> Error {
+        Error::Deadline {
+            ca: self.address.clone(),
+            step,
+            limit,
+        }
+    }
+}
+
+/// tonic watches the deadline that it sends to the server as well, and may be the first to notice.
+fn comes_of_timeout(status: &tonic::Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn warn_of_skew(svid: &Svid, now: SystemTime) {
+    if let Ok(ahead) = svid.not_before().duration_since(now)
+        && !ahead.is_zero()
+    {
+        tracing::warn!(
+            ahead = %humantime::format_duration(ahead),
+            "the CA's clock is ahead of this machine's; the certificate is not valid here yet"
+        );
+    }
+}
+
+/// No chain is as long as this; a larger answer is not read.
+const MAX_ANSWER_LEN: usize = 1024 * 1024;

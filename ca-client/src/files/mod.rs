@@ -1,0 +1,193 @@
+//! How do other processes get the SVID? Three files in a directory, replaced all at once.
+//!
+//! The Kubernetes layout: `cert-chain.pem`, `key.pem` and `root-cert.pem` are links through `..data`,
+//! which is a link to one generation directory. Replacing `..data` replaces all three, so that a
+//! reader never sees a key of one generation beside the certificate of another.
+
+mod error;
+mod generation;
+mod link;
+mod read;
+
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+pub use error::FilesError;
+use generation::Generation;
+pub use read::stored;
+pub use read::stored_roots;
+
+use crate::svid::Svid;
+
+/// The leaf, the certificates above it, and the root that anchors them, in this order.
+pub const CERT_CHAIN: &str = "cert-chain.pem";
+/// The private key, PKCS#8.
+pub const KEY: &str = "key.pem";
+/// Every root of the trust bundle, the one that anchors the chain first.
+pub const ROOT_CERT: &str = "root-cert.pem";
+
+/// How the files are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputOptions {
+    /// Permission bits of `key.pem`.
+    pub key_mode: u32,
+    /// Permission bits of `cert-chain.pem` and `root-cert.pem`.
+    pub cert_mode: u32,
+    /// What happens to files that somebody else put there under our names.
+    pub existing: Existing,
+}
+
+impl Default for OutputOptions {
+    fn default() -> Self {
+        Self {
+            key_mode: 0o600,
+            cert_mode: 0o644,
+            existing: Existing::Refuse,
+        }
+    }
+}
+
+/// What happens to files that somebody else put there under our names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// They are left alone, and nothing is written.
+    Refuse,
+    /// They are replaced, one after the other: only this first time a reader may see old beside new.
+    Replace,
+}
+
+/// A directory that this process alone writes SVIDs into, as long as the value lives.
+#[derive(Debug)]
+pub struct OutputDir {
+    dir: PathBuf,
+    options: OutputOptions,
+    /// Holds the lock, and is what is synced after renames.
+    handle: File,
+}
+
+impl OutputDir {
+    /// Takes the directory into possession: makes it if it is missing (mode 0755), locks it, makes
+    /// sure that it can be written to and holds no strangers, and removes what crashed runs left.
+    ///
+    /// # Errors
+    /// When any of that is impossible; the current set of files is as it was.
+    pub fn open(dir: impl Into<PathBuf>, options: OutputOptions) -> Result<Self, FilesError> {
+        let dir = dir.into();
+        make_dir(&dir)?;
+        let handle = File::open(&dir).map_err(FilesError::at(&dir, "open the output directory"))?;
+        handle.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => FilesError::Busy { dir: dir.clone() },
+            TryLockError::Error(source) => {
+                FilesError::at(&dir, "lock the output directory")(source)
+            }
+        })?;
+        let output = Self {
+            dir,
+            options,
+            handle,
+        };
+        output.refuse_strangers()?;
+        output.remove_leftovers()?;
+        Generation::probe(&output.dir)?;
+        Ok(output)
+    }
+
+    /// Replaces all three files by those of `svid`, on disk when this returns. The previous
+    /// generation stays until the next call, for readers that are in the middle of it.
+    ///
+    /// # Errors
+    /// When something could not be written; the files are the previous ones then, or already all new
+    /// if only tidying up failed.
+    pub fn write(&self, svid: &Svid, now: SystemTime) -> Result<(), FilesError> {
+        let previous = self.current()?;
+        let generation = Generation::create(&self.dir, now)?;
+        let key = svid.private_key_pem();
+        generation.put(
+            CERT_CHAIN,
+            svid.chain_pem().as_bytes(),
+            self.options.cert_mode,
+        )?;
+        generation.put(KEY, key.as_bytes(), self.options.key_mode)?;
+        generation.put(
+            ROOT_CERT,
+            svid.roots_pem().as_bytes(),
+            self.options.cert_mode,
+        )?;
+        generation.sync()?;
+        link::point(&self.dir, DATA, Path::new(generation.name()))?;
+        let kept = generation.keep();
+        self.sync()?;
+        for name in NAMES {
+            link::ensure(&self.dir, name, &Path::new(DATA).join(name))?;
+        }
+        self.sync()?;
+        let keep = [Some(kept), previous];
+        generation::remove_all_but(&self.dir, keep.iter().flatten())
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The generation that `..data` leads to.
+    fn current(&self) -> Result<Option<String>, FilesError> {
+        let target = link::target(&self.dir, DATA)?;
+        Ok(target.and_then(|target| generation::own_name(&target)))
+    }
+
+    fn refuse_strangers(&self) -> Result<(), FilesError> {
+        if self.options.existing == Existing::Replace {
+            return link::refuse_directories(&self.dir, NAMES.into_iter().chain([DATA]));
+        }
+        for name in NAMES {
+            link::refuse_stranger(&self.dir, name, |target| {
+                target == Path::new(DATA).join(name)
+            })?;
+        }
+        link::refuse_stranger(&self.dir, DATA, |target| {
+            generation::own_name(target).is_some()
+        })
+    }
+
+    fn remove_leftovers(&self) -> Result<(), FilesError> {
+        link::remove_temporary(&self.dir)?;
+        let current = self.current()?;
+        let previous = generation::newest_before(&self.dir, current.as_deref())?;
+        generation::remove_all_but(&self.dir, [current, previous].iter().flatten())
+    }
+
+    fn sync(&self) -> Result<(), FilesError> {
+        self.handle
+            .sync_all()
+            .map_err(FilesError::at(&self.dir, "sync"))
+    }
+}
+
+/// Makes the directory if it is missing, and makes that durable.
+fn make_dir(dir: &Path) -> Result<(), FilesError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(dir)
+        .map_err(FilesError::at(dir, "make the output directory"))?;
+    // Where a path has no parent it is "." or "/", and those were there.
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)
+            .and_then(|handle| handle.sync_all())
+            .map_err(FilesError::at(parent, "sync")),
+        _ => Ok(()),
+    }
+}
+
+const DATA: &str = "..data";
+const NAMES: [&str; 3] = [CERT_CHAIN, KEY, ROOT_CERT];

@@ -1,0 +1,84 @@
+//! What did an earlier run leave? Reads one whole generation, whatever is written meanwhile.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use proto::certificate::Certificate;
+use zeroize::Zeroizing;
+
+use super::CERT_CHAIN;
+use super::DATA;
+use super::FilesError;
+use super::KEY;
+use super::ROOT_CERT;
+use super::generation;
+use super::link;
+use crate::svid::Svid;
+
+/// The SVID that an earlier run wrote to `dir`; `None` if there was no such run. It may have expired.
+///
+/// # Errors
+/// When the files are there but cannot be read, or do not fit together.
+pub fn stored(dir: &Path) -> Result<Option<Svid>, FilesError> {
+    let read = of_current(dir, |generation| {
+        let chain = read(&generation.join(CERT_CHAIN))?;
+        let key = Zeroizing::new(read(&generation.join(KEY))?);
+        Ok((chain, key, read(&generation.join(ROOT_CERT))?))
+    })?;
+    let Some((chain, key, roots)) = read else {
+        return Ok(None);
+    };
+    Svid::from_pem(&chain, &key, &roots)
+        .map(Some)
+        .map_err(|source| FilesError::Stored {
+            dir: dir.to_owned(),
+            source: Box::new(source),
+        })
+}
+
+/// The trust bundle that an earlier run wrote to `dir`; `None` if there was no such run.
+///
+/// # Errors
+/// When the file is there but cannot be read.
+pub fn stored_roots(dir: &Path) -> Result<Option<Vec<Certificate>>, FilesError> {
+    let read = of_current(dir, |generation| read(&generation.join(ROOT_CERT)))?;
+    let Some(pem) = read else {
+        return Ok(None);
+    };
+    Certificate::all_from_pem(&pem)
+        .map(Some)
+        .map_err(|source| FilesError::Certificates {
+            path: dir.join(ROOT_CERT),
+            source,
+        })
+}
+
+/// Reads from one generation. When a writer removed it meanwhile, reads from the one that came after.
+fn of_current<T>(
+    dir: &Path,
+    read: impl Fn(&Path) -> Result<T, FilesError>,
+) -> Result<Option<T>, FilesError> {
+    let mut seen = current(dir)?;
+    while let Some(generation) = &seen {
+        let outcome = read(generation);
+        let now = current(dir)?;
+        if outcome.is_ok() || now == seen {
+            return outcome.map(Some);
+        }
+        seen = now;
+    }
+    Ok(None)
+}
+
+/// The directory of one generation, so that all files are read from the same.
+fn current(dir: &Path) -> Result<Option<PathBuf>, FilesError> {
+    let target = link::target(dir, DATA)?;
+    Ok(target
+        .and_then(|target| generation::own_name(&target))
+        .map(|name| dir.join(name)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+    fs::read(path).map_err(FilesError::at(path, "read"))
+}

@@ -1,0 +1,54 @@
+//! Gets, checks and writes a workload's SPIFFE certificate.
+//!
+//! [`CaClient`] asks a certificate authority that speaks Istio's signing API for an [`Svid`];
+//! [`OutputDir`] writes it for other processes so that they see one whole set.
+//!
+//! ```no_run
+//! use ca_client::CaClient;
+//! use ca_client::Credential;
+//! use ca_client::Trust;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = CaClient::builder("ca.example:15012".parse()?)
+//!     .trust(Trust::roots_pem(&std::fs::read("root-cert.pem")?)?)
+//!     .credential(Credential::token_file("/var/run/secrets/tokens/istio-token"))
+//!     .build()?;
+//! let svid = client.fetch().await?;
+//! assert_eq!(svid.spiffe_id().as_str(), "spiffe://cluster.local/ns/shop/sa/cart");
+//! # Ok(())
+//! # }
+//! ```
+
+mod address;
+mod builder;
+mod client;
+mod clock;
+mod credential;
+mod csr;
+mod error;
+pub mod files;
+mod key;
+mod svid;
+mod tls;
+mod trust;
+
+pub use address::CaAddress;
+pub use address::CaAddressError;
+pub use builder::BuildError;
+pub use builder::CaClientBuilder;
+pub use client::CaClient;
+pub use clock::CLOCK_TOLERANCE;
+pub use clock::Clock;
+pub use clock::SystemClock;
+pub use credential::Credential;
+pub use credential::CredentialError;
+pub use csr::CsrError;
+pub use error::Error;
+pub use error::Step;
+pub use files::OutputDir;
+pub use key::PrivateKey;
+pub use svid::Svid;
+pub use svid::SvidError;
+pub use trust::ServerError;
+pub use trust::Trust;
+pub use trust::TrustError;

@@ -1,0 +1,56 @@
+//! The command `ca-client`: parses, runs, and turns the outcome into an exit code.
+
+mod cli;
+mod fetch;
+mod report;
+mod telemetry;
+mod trust_choice;
+
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(cli::Command::Fetch(options)) => run(options),
+        Err(cli::CliError::Clap(error)) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
+            // There is nobody left to tell when the terminal is gone.
+            drop(error.print());
+            ExitCode::from(code)
+        }
+        Err(error) => fail(&error, EXIT_USAGE),
+    }
+}
+
+fn run(options: cli::FetchOptions) -> ExitCode {
+    telemetry::init(options.log_format);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(fetch::run(options)),
+        Err(error) => return fail(&error, EXIT_FAILED),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_usage() => fail(&error, EXIT_USAGE),
+        Err(error) => fail(&error, EXIT_FAILED),
+    }
+}
+
+/// Prints the error and everything that led to it, one per line.
+fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    let mut text = format!("error: {error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("  because: {error}\n"));
+        cause = error.source();
+    }
+    // There is nobody left to tell when the terminal is gone.
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+    ExitCode::from(code)
+}
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
