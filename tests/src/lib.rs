@@ -1,0 +1,15 @@
+//! Signet as its users see it: real processes on loopback, judged by openssl and by other people's libraries.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test support: a failure here is a failed test"
+)]
+
+pub mod agent;
+pub mod binaries;
+pub mod ca;
+pub mod jwt;
+pub mod openssl;
