@@ -72,10 +72,12 @@ impl TestCa {
     /// # Errors
     /// What it printed before it ended.
     pub fn try_start(setup: Setup) -> Result<Self, String> {
-        let owned = setup
-            .data_dir
-            .is_none()
-            .then(|| tempfile::tempdir().unwrap());
+        let owned = setup.data_dir.is_none().then(|| {
+            tempfile::Builder::new()
+                .prefix("signet-ca-")
+                .tempdir()
+                .unwrap()
+        });
         let data_dir = match (&setup.data_dir, &owned) {
             (Some(dir), _) => dir.clone(),
             (None, Some(dir)) => dir.path().join("data"),

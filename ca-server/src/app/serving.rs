@@ -74,7 +74,7 @@ impl Serving {
                 not_after: validity.not_after(),
             },
         })));
-        info!(serial = %issued.intent.serial, not_after = %humantime::format_rfc3339_seconds(validity.not_after()), "serving certificate renewed");
+        info!(serial = %issued.intent.serial, not_after = %humantime::format_rfc3339_seconds(validity.not_after()), "serving certificate issued");
         Ok(())
     }
 

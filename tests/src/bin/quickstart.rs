@@ -67,7 +67,9 @@ fn show() -> Result<Running, Failure> {
     println!("     root SHA-256 {root}");
 
     println!("3. ca-server token create --spiffe-id {WORKLOAD}");
-    let out = tempfile::tempdir()?;
+    let out = tempfile::Builder::new()
+        .prefix("signet-workload-")
+        .tempdir()?;
     let token_file = out.path().join("token");
     fs::write(&token_file, ca.token(WORKLOAD))?;
     println!("     a one-time enrolment token, good for 15 minutes");
@@ -117,7 +119,10 @@ fn show() -> Result<Running, Failure> {
 }
 
 fn say_next(ca: &TestCa, certs: &Path) {
+    // From here, if possible: shorter to read and to type.
+    let here = std::env::current_dir().unwrap_or_default();
     let server = &binaries().ca_server;
+    let server = server.strip_prefix(&here).unwrap_or(server);
     println!("\nTry next, in another terminal:");
     println!(
         "  openssl x509 -in {}/cert-chain.pem -noout -text",
