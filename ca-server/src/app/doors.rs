@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
 
+use super::error::ServeError;
 use super::operator::SOCKET;
-use super::serve::ServeError;
 
 pub(super) async fn bind(addr: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(addr)

@@ -5,6 +5,7 @@ mod background;
 mod bundle_check;
 mod ca;
 mod doors;
+mod error;
 mod house;
 mod operator;
 mod readiness;
@@ -21,7 +22,7 @@ use crate::cli;
 use crate::cli::Command;
 
 pub use self::ca::CaError;
-pub use self::serve::ServeError;
+pub use self::error::ServeError;
 pub use self::serving::ServingError;
 
 /// Runs one command. Answers the exit status: 0 done, 1 could not, and what checks grade by.

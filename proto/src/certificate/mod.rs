@@ -1,0 +1,239 @@
+//! What does this certificate say? X.509 certificates (RFC 5280) as plain facts.
+//!
+//! Reading only: nothing here judges a certificate, [`crate::chain`] does.
+
+mod facts;
+mod fingerprint;
+
+use std::fmt;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+pub use self::facts::BasicConstraints;
+pub use self::facts::Extension;
+pub use self::facts::Facts;
+pub use self::facts::KeyUsage;
+pub use self::facts::OID_CLIENT_AUTH;
+pub use self::facts::OID_SERVER_AUTH;
+pub use self::facts::SubjectAltName;
+pub use self::fingerprint::Fingerprint;
+pub use self::fingerprint::FingerprintError;
+
+/// One certificate: its exact bytes and what they say.
+#[derive(Clone)]
+pub struct Certificate {
+    der: Vec<u8>,
+    fingerprint: Fingerprint,
+    facts: Facts,
+}
+
+impl Certificate {
+    /// Reads one DER certificate with nothing behind it.
+    ///
+    /// # Errors
+    /// When `der` is not one whole X.509 certificate.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let (rest, parsed) =
+            X509Certificate::from_der(der).map_err(|error| CertificateError::NotX509 {
+                reason: error.to_string(),
+            })?;
+        if !rest.is_empty() {
+            return Err(CertificateError::TrailingBytes { len: rest.len() });
+        }
+        Ok(Self {
+            der: der.to_vec(),
+            fingerprint: Fingerprint::of(der),
+            facts: facts::facts(&parsed)?,
+        })
+    }
+
+    /// Reads every `CERTIFICATE` block of `pem`, in order. Text between blocks, CRLF and trailing
+    /// white space are fine; other kinds of blocks are skipped. No block at all is an empty list.
+    ///
+    /// # Errors
+    /// Names the first block (counting from 1) that does not hold one certificate.
+    pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        let blocks = pem::parse_many(pem).map_err(|error| CertificateError::NotPem {
+            reason: error.to_string(),
+        })?;
+        blocks
+            .iter()
+            .filter(|block| {
+                matches!(
+                    block.tag(),
+                    "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE"
+                )
+            })
+            .enumerate()
+            .map(|(index, block)| {
+                Self::from_der(block.contents()).map_err(|error| CertificateError::Block {
+                    number: index + 1,
+                    source: Box::new(error),
+                })
+            })
+            .collect()
+    }
+
+    /// The exact bytes.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// One PEM block: LF line ends, 64 columns, a newline at the end, as openssl writes it.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.clone()), config)
+    }
+
+    /// SHA-256 of the bytes.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// What the certificate says.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether subject and issuer are the same name; says nothing of the signature.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.facts.subject_der == self.facts.issuer_der
+    }
+
+    /// Whether basicConstraints says CA:TRUE.
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        self.facts
+            .basic_constraints
+            .is_some_and(|constraints| constraints.ca)
+    }
+
+    /// Whether `now` is within the validity, both ends included (RFC 5280 section 4.1.2.5).
+    #[must_use]
+    pub fn is_valid_at(&self, now: SystemTime) -> bool {
+        // A certificate is good during the whole of its last second.
+        self.facts.not_before <= now && now < self.facts.not_after + Duration::from_secs(1)
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &self.facts.subject)
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why some bytes are not a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// One block of a PEM file is bad.
+    #[error("certificate {number} of the file")]
+    Block {
+        /// Position among the file's certificates, counting from 1.
+        number: usize,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
+    /// An extension's content is not what its identifier promises.
+    #[error("extension {oid} does not parse")]
+    Extension {
+        /// Dotted object identifier.
+        oid: String,
+    },
+    /// The file is not PEM.
+    #[error("not PEM: {reason}")]
+    NotPem {
+        /// The PEM reader's words.
+        reason: String,
+    },
+    /// The bytes are not a DER certificate.
+    #[error("not an X.509 certificate: {reason}")]
+    NotX509 {
+        /// The DER reader's words.
+        reason: String,
+    },
+    /// More bytes follow the certificate.
+    #[error("{len} bytes follow the certificate")]
+    TrailingBytes {
+        /// How many.
+        len: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root_pem() -> String {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn a_certificate_says_what_was_put_in() {
+        let certificate = Certificate::all_from_pem(root_pem().as_bytes())
+            .unwrap()
+            .remove(0);
+        let facts = certificate.facts();
+        assert_eq!(facts.version, 3);
+        assert!(certificate.is_ca() && certificate.is_self_issued());
+        assert_eq!(facts.basic_constraints.unwrap().path_len, Some(0));
+        assert!(facts.key_usage.unwrap().key_cert_sign);
+        assert!(!facts.key_usage.unwrap().crl_sign);
+    }
+
+    #[test]
+    fn crlf_comments_and_white_space_between_blocks_are_fine() {
+        let pem = root_pem();
+        let messy = format!(
+            "# a comment\r\n{}\r\n \t\nsubject=CN\n{pem}\n\n",
+            pem.replace('\n', "\r\n")
+        );
+        let certificates = Certificate::all_from_pem(messy.as_bytes()).unwrap();
+        assert_eq!(certificates.len(), 2);
+        assert_eq!(certificates[0], certificates[1]);
+    }
+
+    #[test]
+    fn a_bad_block_is_named_by_its_number() {
+        let bad = pem::encode(&pem::Pem::new("CERTIFICATE", vec![0x30, 0x00]));
+        let error =
+            Certificate::all_from_pem(format!("{}{bad}", root_pem()).as_bytes()).unwrap_err();
+        assert!(
+            matches!(error, CertificateError::Block { number: 2, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn bytes_behind_a_certificate_are_refused() {
+        let mut der = Certificate::all_from_pem(root_pem().as_bytes()).unwrap()[0]
+            .der()
+            .to_vec();
+        der.push(0);
+        let error = Certificate::from_der(&der).unwrap_err();
+        assert_eq!(error, CertificateError::TrailingBytes { len: 1 });
+    }
+}
