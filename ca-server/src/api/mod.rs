@@ -28,18 +28,22 @@ pub fn agent_routes<H: Health>(
     certificates: Certificates,
     health: HealthServer<H>,
 ) -> Result<Routes, tonic_reflection::server::Error> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name("istio.v1.auth.IstioCertificateService")
-        .with_service_name("grpc.health.v1.Health")
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("istio.v1.auth.IstioCertificateService")
+            .with_service_name("grpc.health.v1.Health")
+    };
+    // Clients in the field still ask in the older version.
+    let (reflection, older) = (reflection().build_v1()?, reflection().build_v1alpha()?);
     let certificates = IstioCertificateServiceServer::new(certificates)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     Ok(Routes::new(certificates)
         .add_service(health)
         .add_service(reflection)
+        .add_service(older)
         .prepare())
 }
 
