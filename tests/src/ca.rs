@@ -31,6 +31,15 @@ pub struct Setup {
     pub data_dir: Option<PathBuf>,
 }
 
+/// How a server ended that did not start.
+#[derive(Debug)]
+pub struct Refused {
+    /// Exit status, unless a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it printed; sentences as JSON strings.
+    pub said: String,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct TestCa {
@@ -72,12 +81,20 @@ impl TestCa {
     /// # Errors
     /// What it printed before it ended.
     pub fn try_start(setup: Setup) -> Result<Self, String> {
-        let owned = setup.data_dir.is_none().then(|| {
-            tempfile::Builder::new()
-                .prefix("signet-ca-")
-                .tempdir()
-                .unwrap()
-        });
+        Self::start_or_refuse(setup).map_err(|refused| refused.said)
+    }
+
+    /// How a server that must not start ends.
+    ///
+    /// # Panics
+    /// When it starts.
+    #[must_use]
+    pub fn refused(setup: Setup) -> Refused {
+        Self::start_or_refuse(setup).expect_err("ca-server started")
+    }
+
+    fn start_or_refuse(setup: Setup) -> Result<Self, Refused> {
+        let owned = setup.data_dir.is_none().then(|| tempfile::tempdir().unwrap());
         let data_dir = match (&setup.data_dir, &owned) {
             (Some(dir), _) => dir.clone(),
             (None, Some(dir)) => dir.path().join("data"),
@@ -102,14 +119,9 @@ impl TestCa {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
         let Some((grpc, http)) = wait_for_addresses(&mut stderr, &log) else {
-            let _reaped = child.wait();
-            let printed: Vec<String> = log
-                .lock()
-                .unwrap()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            return Err(printed.join("\n"));
+            let code = child.wait().unwrap().code();
+            let printed: Vec<String> = log.lock().unwrap().iter().map(ToString::to_string).collect();
+            return Err(Refused { code, said: printed.join("\n") });
         };
         follow(stderr, Arc::clone(&log));
         Ok(Self {

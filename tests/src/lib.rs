@@ -11,5 +11,12 @@
 pub mod agent;
 pub mod binaries;
 pub mod ca;
+pub mod doubles;
 pub mod jwt;
+pub mod load;
+pub mod mount;
 pub mod openssl;
+pub mod poll;
+
+/// The workload that most tests are about.
+pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
