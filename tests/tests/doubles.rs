@@ -1,6 +1,6 @@
 //! The invariants of issuance, proved in the process: with a ledger that fails, a clock that is set, dice that repeat.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

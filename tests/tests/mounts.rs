@@ -1,0 +1,182 @@
+//! Group "mounts": disks that fill up, and disks that turn read-only, under a server that issues meanwhile.
+//!
+//! Runs through `tests/mounts/run`, which knows whether it may mount.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tests::CART;
+use tests::agent::Agent;
+use tests::agent::key_and_csr;
+use tests::ca::Setup;
+use tests::ca::TestCa;
+use tests::jwt::TokenIssuer;
+use tests::load::Load;
+use tests::load::Seen;
+use tests::load::assert_all_are_listed;
+use tests::mount::Mount;
+use tests::mount::group_is_on;
+use tests::mount::skip;
+use tests::poll::until;
+use tonic::Code;
+
+/// Readiness is looked at every ten seconds at most, and the ledger comes back within five.
+const SECONDS: Duration = Duration::from_secs(30);
+const REFUSAL: &str =
+    "Unavailable: the ledger cannot be written now; nothing was issued; try again";
+
+/// A server under load, with its data on a disk that a test has its hands on.
+struct Scene {
+    ca: TestCa,
+    issuer: TokenIssuer,
+    seen: Seen,
+    load: Load,
+}
+
+impl Scene {
+    async fn start(issuers_dir: &Path, data_dir: &Path) -> Self {
+        let issuer = TokenIssuer::new();
+        let issuers = issuer.install(issuers_dir).display().to_string();
+        let ca = TestCa::start_with(Setup {
+            flags: vec!["--issuers".to_owned(), issuers],
+            ..on(data_dir)
+        });
+        let seen = Seen::default();
+        let load = Load::start(&ca, &issuer, &seen).await;
+        let scene = Self {
+            ca,
+            issuer,
+            seen,
+            load,
+        };
+        scene.more_leaves().await;
+        scene
+    }
+
+    async fn more_leaves(&self) {
+        let before = self.seen.received().len();
+        let more = async || (self.seen.received().len() > before + 10).then_some(());
+        until("more leaves", SECONDS, more).await;
+    }
+
+    /// The answer to somebody who asks once.
+    async fn ask(&self) -> Result<Vec<String>, tonic::Status> {
+        let mut agent = Agent::connect(
+            self.ca.grpc,
+            &self.ca.roots_pem(),
+            &[&self.issuer.token()],
+            None,
+        )
+        .await;
+        agent.create(&key_and_csr(CART).1, 0).await
+    }
+
+    /// Callers are refused with the one code, the HTTP port says why, and the process lives.
+    async fn is_refusing(&self, why: &str) {
+        let refused = async || self.ask().await.err();
+        let status = until("a refusal", SECONDS, refused).await;
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let not_ready =
+            async || Some(self.ca.http_get("/readyz")).filter(|(status, _)| *status == 503);
+        let (_, reason) = until("503", SECONDS, not_ready).await;
+        assert!(
+            reason.contains("the ledger is not available") && reason.contains(why),
+            "{reason}"
+        );
+        assert_eq!(
+            self.ca.http_get("/healthz").0,
+            200,
+            "restarting it would not help"
+        );
+    }
+
+    /// Nobody did anything to the server, and it issues again; what was received at any time is in the ledger.
+    async fn recovers(self) -> TestCa {
+        self.more_leaves().await;
+        let ready = async || (self.ca.http_get("/readyz").0 == 200).then_some(());
+        until("200", SECONDS, ready).await;
+        self.load.stop().await;
+        assert_eq!(self.seen.refused(), BTreeSet::from([REFUSAL.to_owned()]));
+        assert_all_are_listed(&self.ca, &self.seen);
+        self.ca
+    }
+}
+
+fn on(data_dir: &Path) -> Setup {
+    Setup {
+        data_dir: Some(data_dir.to_owned()),
+        ..Setup::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_stops_issuance_and_room_on_it_brings_it_back_without_a_restart() {
+    if !group_is_on() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let disk = Mount::tmpfs(&work.path().join("disk"), "32m");
+    let data_dir = disk.path().join("data");
+    let scene = Scene::start(work.path(), &data_dir).await;
+    let filler = disk.fill();
+    scene.is_refusing("No space left on device").await;
+    fs::remove_file(filler).unwrap();
+    let mut ca = scene.recovers().await;
+    ca.stop();
+    // What came through all that is a ledger that opens.
+    let again = TestCa::start_with(on(&data_dir));
+    assert_eq!(again.http_get("/readyz").0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_disk_that_turned_read_only_stops_issuance_and_mounting_it_again_brings_it_back() {
+    if !group_is_on() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let data_dir = work.path().join("data");
+    // What a kernel does after an I/O error takes a real file system; the ledger has it for itself.
+    let Some(disk) = Mount::ext4(&work.path().join("image"), &data_dir.join("ledger")) else {
+        return skip("an ext4 on a loop device cannot be had here");
+    };
+    let scene = Scene::start(work.path(), &data_dir).await;
+    disk.remount("abort");
+    scene.is_refusing("Read-only file system").await;
+    let mounted = async || disk.mount_again().then_some(());
+    until("the ledger lets go of its disk", SECONDS, mounted).await;
+    let mut ca = scene.recovers().await;
+    ca.stop();
+}
+
+#[test]
+fn a_start_on_a_full_or_read_only_data_directory_fails_with_a_sentence_that_names_it() {
+    if !group_is_on() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let disk = Mount::tmpfs(&work.path().join("disk"), "32m");
+    let (used, new) = (disk.path().join("used"), disk.path().join("new"));
+    TestCa::start_with(on(&used)).stop();
+    let refuses = |data_dir: &Path, reason: &str| {
+        let refused = TestCa::refused(on(data_dir));
+        assert_eq!(refused.code, Some(1), "{}", refused.said);
+        for part in [data_dir.to_str().unwrap(), reason] {
+            assert!(refused.said.contains(part), "{part} in {}", refused.said);
+        }
+        assert!(!refused.said.contains("panicked"), "{}", refused.said);
+    };
+
+    let filler = disk.fill();
+    refuses(&used, "No space left on device");
+    refuses(&new, "No space left on device");
+    fs::remove_file(filler).unwrap();
+    disk.remount("ro");
+    refuses(&used, "Read-only file system");
+    refuses(&new, "Read-only file system");
+    disk.remount("rw");
+    drop(TestCa::start_with(on(&used)));
+}
