@@ -33,10 +33,14 @@ pub fn binaries() -> &'static Binaries {
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
-        let status = build
-            .current_dir(workspace())
-            .status()
-            .expect("cargo starts");
+        // What cargo says to this program about its package would make ring's build script, and all that rests on
+        // it, stale: here now, and in the next build outside.
+        for (name, _) in std::env::vars_os() {
+            if PACKAGE_VARIABLES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                build.env_remove(name);
+            }
+        }
+        let status = build.current_dir(workspace()).status().expect("cargo starts");
         assert!(status.success(), "the binaries do not build");
         let profile = profile_dir();
         Binaries {
@@ -62,3 +66,6 @@ fn profile_dir() -> PathBuf {
         dir.to_owned()
     }
 }
+
+/// Set by cargo for the programs that it runs.
+const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];

@@ -103,12 +103,13 @@ pub fn inspect(path: &Path) -> Result<Summary, BackupError> {
             return Ok(());
         }
         has_ledger |= name == Path::new(LEDGER_ROWS);
-        io::copy(entry, &mut io::sink())
-            .map(drop)
-            .map_err(|source| BackupError::Io {
-                path: path.to_owned(),
-                source,
-            })
+        // The end of the file inside an entry is no error to the reader.
+        let read = io::copy(entry, &mut io::sink())
+            .map_err(|source| BackupError::Io { path: path.to_owned(), source })?;
+        match read == entry.size() {
+            true => Ok(()),
+            false => Err(BackupError::Cut { path: path.to_owned(), entry: name.to_owned() }),
+        }
     })?;
     match summary {
         Some(summary) if has_ledger => Ok(summary),

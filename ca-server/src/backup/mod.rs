@@ -153,6 +153,14 @@ pub enum BackupError {
     /// The ledger's part is not whole, or the ledger cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The archive ends too early.
+    #[error("{} was cut off: it ends in the middle of {}; take another backup, or the file before this one", path.display(), entry.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// The entry in which it ends.
+        entry: PathBuf,
+    },
     /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {

@@ -18,12 +18,14 @@ use super::archive::LEDGER_ROWS;
 use super::archive::MANIFEST;
 use crate::ledger;
 
-/// Makes `data_dir`, which must not exist or be empty, from the archive `from`.
+/// Makes `data_dir`, which must not exist or be empty, from the archive `from`, which is read once before to
+/// see that it is whole.
 ///
 /// # Errors
 /// `data_dir` is as it was.
 pub fn restore(from: &Path, data_dir: &Path) -> Result<Summary, BackupError> {
     refuse_content(data_dir)?;
+    archive::inspect(from)?;
     let staged = staging_dir(data_dir);
     remove(&staged)?;
     let built = build(from, &staged).and_then(|summary| {
@@ -47,15 +49,23 @@ pub fn restore_ledger(
 ) -> Result<Summary, BackupError> {
     let summary = archive::inspect(from)?;
     let ledger_dir = data_dir.join(LEDGER_DIR);
+    let staged = staging_dir(&ledger_dir);
+    remove(&staged)?;
+    let built = archive::for_each_entry(from, |name, entry| {
+        if name == Path::new(LEDGER_ROWS) {
+            ledger::import(&staged, entry)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = built {
+        remove(&staged)?;
+        return Err(error);
+    }
+    // Only now, with the other one whole on the disk, is the old one touched.
     if ledger_dir.exists() {
         ledger::set_aside(&ledger_dir, now).map_err(io_error(&ledger_dir))?;
     }
-    archive::for_each_entry(from, |name, entry| {
-        if name == Path::new(LEDGER_ROWS) {
-            ledger::import(&ledger_dir, entry)?;
-        }
-        Ok(())
-    })?;
+    put_in_place(&staged, &ledger_dir)?;
     Ok(summary)
 }
 
