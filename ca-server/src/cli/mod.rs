@@ -5,6 +5,7 @@
 mod serve;
 mod settings;
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -229,7 +230,9 @@ impl CliError {
                 u8::try_from(error.exit_code()).unwrap_or(2)
             }
             Self::SettingsFile(error) => {
-                let _closed_terminal = writeln!(std::io::stderr(), "error: {error}");
+                // The reader's own words have line and column.
+                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+                let _closed_terminal = writeln!(std::io::stderr(), "error: {error}{cause}");
                 2
             }
         }
