@@ -1,6 +1,7 @@
 //! `ca-server bundle check DIR`: the checks of server start, for people and pipelines.
 
 use std::io;
+use std::path::Path;
 
 use super::operator::output;
 use crate::authority::bundle;
@@ -18,7 +19,7 @@ pub(super) fn check(options: &BundleCheck) -> io::Result<u8> {
     let report = bundle::check(&options.dir, SystemClock.now());
     match options.output {
         Output::Json => output::json(&report)?,
-        Output::Table => print(&report)?,
+        Output::Table => print(&report, &options.dir)?,
     }
     Ok(match report.grade() {
         Grade::Good => 0,
@@ -27,7 +28,8 @@ pub(super) fn check(options: &BundleCheck) -> io::Result<u8> {
     })
 }
 
-fn print(report: &Report) -> io::Result<()> {
+fn print(report: &Report, dir: &Path) -> io::Result<()> {
+    let dir = dir.display();
     let path = report.issuer.iter().map(|issuer| ("issuer", issuer));
     let path = path.chain(report.chain.iter().skip(1).map(|one| ("intermediate", one)));
     let path = path.chain(report.root.iter().map(|root| ("root", root)));
@@ -51,10 +53,10 @@ fn print(report: &Report) -> io::Result<()> {
         output::line(&format!("         seen: {}", finding.seen))?;
         output::line(&format!("         fix:  {}", finding.fix))?;
     }
-    output::line(match report.grade() {
-        Grade::Good => "good: this bundle works",
-        Grade::Warnings => "warnings: this bundle works, with the above to know",
-        Grade::Errors => "errors: ca-server would not issue from this bundle",
+    output::line(&match report.grade() {
+        Grade::Good => format!("good: the bundle in {dir} works"),
+        Grade::Warnings => format!("warnings: the bundle in {dir} works, with the above to know"),
+        Grade::Errors => format!("errors: ca-server would not issue from the bundle in {dir}"),
     })
 }
 
