@@ -129,7 +129,7 @@ pub(super) fn for_each_entry(
     let file = File::open(path).map_err(failed)?;
     let mut archive = Archive::new(BufReader::new(file));
     for entry in archive.entries().map_err(failed)? {
-        let mut entry = entry.map_err(|error| not_a_backup(path, &error.to_string()))?;
+        let mut entry = entry.map_err(|error| not_a_backup(path, &format!("it is cut off or damaged: {error}")))?;
         let name = entry.path().map_err(failed)?.into_owned();
         act(&name, &mut entry)?;
     }

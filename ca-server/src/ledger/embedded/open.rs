@@ -19,7 +19,7 @@ pub enum LedgerOpenError {
     /// The files are there and make no sense.
     #[error(
         "the ledger in {} is damaged: {reason}; the CA's keys are not in it: restore it from a backup with \
-         `ca-server restore`, or set it aside and start with a new one with `ca-server serve --fresh-ledger`",
+         `ca-server restore --ledger-only`, or set it aside and start with a new one with `ca-server serve --fresh-ledger`",
         dir.display()
     )]
     Damaged {
