@@ -373,7 +373,7 @@ async fn a_damaged_ledger_is_refused_and_set_aside_by_fresh_ledger_never_deleted
         &[
             "the ledger in",
             "is damaged",
-            "ca-server restore",
+            "ca-server restore --ledger-only",
             "--fresh-ledger",
         ],
     );
@@ -394,7 +394,10 @@ async fn a_damaged_ledger_gives_way_to_the_backups_and_stays_beside_it() {
         &data,
         "head -c 100000 /dev/urandom > ledger/db; head -c 100 /dev/urandom > ledger/conf",
     );
-    refuses(on(&data), &["is damaged", "ca-server restore"]);
+    refuses(
+        on(&data),
+        &["is damaged", "ca-server restore --ledger-only"],
+    );
     restored(&archive, &data, &["--ledger-only"]);
     let again = TestCa::start_with(on(&data));
     assert_eq!(memory(&again), before);
@@ -417,7 +420,7 @@ async fn a_cut_backup_does_not_cost_the_ledger_that_is_there() {
             "{len}"
         );
     }
-    let mut bad = whole.clone();
+    let mut bad = whole;
     let at = bad
         .windows(CART.len())
         .rposition(|window| window == CART.as_bytes())

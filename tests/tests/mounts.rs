@@ -2,8 +2,6 @@
 //!
 //! Runs through `tests/mounts/run`, which knows whether it may mount.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

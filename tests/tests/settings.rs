@@ -48,11 +48,14 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
     (dir, path)
 }
 
+/// Flags, variables, and the lifetime in minutes that comes of them.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i64);
+
 #[tokio::test]
 async fn flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults() {
     let (_dir, config) = file("default-ttl: 1h\n");
     let env = [("DEFAULT_WORKLOAD_CERT_TTL", "2h")];
-    let table: [(&[&str], &[(&str, &str)], i64); 6] = [
+    let table: [Case<'_>; 6] = [
         (&[], &[], 24 * 60),
         (&["--config", &config], &[], 60),
         (&[], &[("SIGNET_CONFIG", &config)], 60),
