@@ -36,11 +36,17 @@ pub fn binaries() -> &'static Binaries {
         // What cargo says to this program about its package would make ring's build script, and all that rests on
         // it, stale: here now, and in the next build outside.
         for (name, _) in std::env::vars_os() {
-            if PACKAGE_VARIABLES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            if PACKAGE_VARIABLES
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
                 build.env_remove(name);
             }
         }
-        let status = build.current_dir(workspace()).status().expect("cargo starts");
+        let status = build
+            .current_dir(workspace())
+            .status()
+            .expect("cargo starts");
         assert!(status.success(), "the binaries do not build");
         let profile = profile_dir();
         Binaries {

@@ -94,7 +94,10 @@ impl TestCa {
     }
 
     fn start_or_refuse(setup: Setup) -> Result<Self, Refused> {
-        let owned = setup.data_dir.is_none().then(|| tempfile::tempdir().unwrap());
+        let owned = setup
+            .data_dir
+            .is_none()
+            .then(|| tempfile::tempdir().unwrap());
         let data_dir = match (&setup.data_dir, &owned) {
             (Some(dir), _) => dir.clone(),
             (None, Some(dir)) => dir.path().join("data"),
@@ -120,8 +123,16 @@ impl TestCa {
         let log = Arc::new(Mutex::new(Vec::new()));
         let Some((grpc, http)) = wait_for_addresses(&mut stderr, &log) else {
             let code = child.wait().unwrap().code();
-            let printed: Vec<String> = log.lock().unwrap().iter().map(ToString::to_string).collect();
-            return Err(Refused { code, said: printed.join("\n") });
+            let printed: Vec<String> = log
+                .lock()
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            return Err(Refused {
+                code,
+                said: printed.join("\n"),
+            });
         };
         follow(stderr, Arc::clone(&log));
         Ok(Self {

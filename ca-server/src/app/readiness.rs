@@ -39,17 +39,14 @@ impl SharedReadiness {
         tokio::spawn(async move {
             let mut last: Option<(Instant, Option<String>)> = None;
             while let Some(ask) = waiting.recv().await {
-                let answer = match &last {
-                    Some((at, answer)) if at.elapsed() < SHARED_FOR => answer.clone(),
-                    _ => checker.check().await,
+                let (at, answer) = match last.take() {
+                    Some((at, answer)) if at.elapsed() < shared_for(answer.as_ref()) => {
+                        (at, answer)
+                    }
+                    _ => (Instant::now(), checker.check().await),
                 };
-                if last
-                    .as_ref()
-                    .is_none_or(|(at, _)| at.elapsed() >= SHARED_FOR)
-                {
-                    last = Some((Instant::now(), answer.clone()));
-                }
-                let _asker_left = ask.send(answer);
+                let _asker_left = ask.send(answer.clone());
+                last = Some((at, answer));
             }
         });
         Self { asks }
@@ -102,7 +99,13 @@ impl fmt::Debug for Checker {
     }
 }
 
-/// How long one check answers for all.
-const SHARED_FOR: Duration = Duration::from_secs(10);
+/// How long one check answers for all. A bad answer shorter, so that recovery shows.
+fn shared_for(not_ready: Option<&String>) -> Duration {
+    match not_ready {
+        None => Duration::from_secs(10),
+        Some(_) => Duration::from_secs(1),
+    }
+}
+
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(5);

@@ -27,6 +27,9 @@ pub fn parse(
 ) -> Result<Vec<IssuerSettings>, IssuersError> {
     let mut issuers: Vec<IssuerSettings> =
         serde_norway::from_str(text).map_err(|error| explain(&error))?;
+    if issuers.is_empty() {
+        return Err(IssuersError::NoEntries);
+    }
     for entry in issuers
         .iter_mut()
         .filter(|entry| entry.audiences.is_empty())
@@ -80,6 +83,9 @@ pub enum IssuersError {
         /// The reader's words, with line and column.
         reason: String,
     },
+    /// The list is there, and nobody is on it.
+    #[error("the list is empty; leave --issuers out to believe no JWT")]
+    NoEntries,
     /// One issuer is listed twice.
     #[error("issuer {issuer} is listed twice; give one entry all its audiences")]
     Twice {
@@ -145,5 +151,6 @@ mod tests {
         );
         let twice = parse(&format!("{GOOD}{GOOD}"), &[]).unwrap_err();
         assert!(matches!(twice, IssuersError::Twice { .. }), "{twice}");
+        assert_eq!(parse("[]", &[]), Err(IssuersError::NoEntries));
     }
 }

@@ -104,11 +104,16 @@ pub fn inspect(path: &Path) -> Result<Summary, BackupError> {
         }
         has_ledger |= name == Path::new(LEDGER_ROWS);
         // The end of the file inside an entry is no error to the reader.
-        let read = io::copy(entry, &mut io::sink())
-            .map_err(|source| BackupError::Io { path: path.to_owned(), source })?;
+        let read = io::copy(entry, &mut io::sink()).map_err(|source| BackupError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
         match read == entry.size() {
             true => Ok(()),
-            false => Err(BackupError::Cut { path: path.to_owned(), entry: name.to_owned() }),
+            false => Err(BackupError::Cut {
+                path: path.to_owned(),
+                entry: name.to_owned(),
+            }),
         }
     })?;
     match summary {
@@ -129,7 +134,8 @@ pub(super) fn for_each_entry(
     let file = File::open(path).map_err(failed)?;
     let mut archive = Archive::new(BufReader::new(file));
     for entry in archive.entries().map_err(failed)? {
-        let mut entry = entry.map_err(|error| not_a_backup(path, &format!("it is cut off or damaged: {error}")))?;
+        let mut entry = entry
+            .map_err(|error| not_a_backup(path, &format!("it is cut off or damaged: {error}")))?;
         let name = entry.path().map_err(failed)?.into_owned();
         act(&name, &mut entry)?;
     }

@@ -231,7 +231,9 @@ impl CliError {
             }
             Self::SettingsFile(error) => {
                 // The reader's own words have line and column.
-                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+                let cause = error
+                    .source()
+                    .map_or_else(String::new, |cause| format!(": {cause}"));
                 let _closed_terminal = writeln!(std::io::stderr(), "error: {error}{cause}");
                 2
             }

@@ -82,7 +82,13 @@ pub struct Serve {
     )]
     pub serving_name: Vec<String>,
     /// Open gRPC connections at once; more are closed on arrival.
-    #[arg(long, env = "SIGNET_MAX_CONNECTIONS", default_value_t = 10_000, allow_negative_numbers = true, value_name = "N")]
+    #[arg(
+        long,
+        env = "SIGNET_MAX_CONNECTIONS",
+        default_value_t = 10_000,
+        allow_negative_numbers = true,
+        value_name = "N"
+    )]
     pub max_connections: usize,
     /// How long a peer may take for the TLS handshake, and again for the HTTP/2 preface.
     #[arg(long, env = "SIGNET_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration, value_name = "DURATION")]
