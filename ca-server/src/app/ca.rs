@@ -62,8 +62,16 @@ impl Ca {
             true => TrustDomainChange::Allow,
             false => TrustDomainChange::Refuse,
         };
+        // A new directory gets its ledger first: a crash between the two must not look like a ledger that was lost.
+        let new_ledger = match had_state {
+            true => None,
+            false => Some(open_ledger(config, had_state, now)?),
+        };
         let mut state = State::open(data_dir, &config.trust_domain, change)?;
-        let store = Arc::new(open_ledger(config, had_state, now)?);
+        let store = Arc::new(match new_ledger {
+            Some(ledger) => ledger,
+            None => open_ledger(config, had_state, now)?,
+        });
         let generation = open_signer(config, &mut state, now)?;
         let mut trust_bundle = TrustBundle::open(data_dir)?;
         let evidence = Promises::of(&store, data_dir, config.profile.max_ttl()).await?;

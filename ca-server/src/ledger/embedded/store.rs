@@ -36,7 +36,7 @@ impl Store {
     /// Opens the database in `dir` once, without waiting for anybody's lock.
     ///
     /// # Errors
-    /// What is wrong, as far as sled tells. Nothing that was there is changed.
+    /// What is wrong, as far as sled tells. No row that was there is changed.
     pub(super) fn open(
         dir: &Path,
         cache_bytes: u64,
@@ -52,6 +52,9 @@ impl Store {
         };
         if expect == Expect::Old && !dir.join(DATA_FILE).exists() {
             return Err(LedgerOpenError::gone(dir));
+        }
+        if marker == Marker::Absent {
+            forget_torn_beginning(dir).map_err(|error| refused(error.into()))?;
         }
         let store = guarded(|| Self::open_unguarded(dir, cache_bytes)).map_err(refused)?;
         let checked = store.check_layout(dir, expect).and_then(|()| match marker {
@@ -125,6 +128,22 @@ impl Store {
     }
 }
 
+/// Removes the settings file that sled begins with, where there is no data yet: a crash may have cut it short,
+/// and sled takes that for damage.
+fn forget_torn_beginning(dir: &Path) -> io::Result<()> {
+    let is_empty = match std::fs::metadata(dir.join(DATA_FILE)) {
+        Ok(data) => data.len() == 0,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if !is_empty {
+        return Ok(());
+    }
+    match std::fs::remove_file(dir.join(SETTINGS_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the names in a directory durable.
 ///
 /// # Errors
@@ -146,3 +165,4 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 const DATA_FILE: &str = "db";
+const SETTINGS_FILE: &str = "conf";

@@ -183,3 +183,15 @@ fn a_ledger_whose_start_was_interrupted_is_finished() {
     let marker = fs::read_to_string(dir.path().join("LAYOUT")).unwrap();
     assert_eq!(marker, "signet ledger 1\n");
 }
+
+#[test]
+fn a_beginning_that_a_crash_cut_short_is_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("blobs")).unwrap();
+    for torn in ["", "half a settings fi"] {
+        fs::write(dir.path().join("conf"), torn).unwrap();
+        let _begun = open(dir.path());
+        fs::remove_file(dir.path().join("LAYOUT")).unwrap();
+        fs::remove_file(dir.path().join("db")).unwrap();
+    }
+}
