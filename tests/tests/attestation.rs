@@ -113,6 +113,88 @@ fn bad_tokens(issuer: &TokenIssuer) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Signed by the issuer's own key, and still not what the standards allow.
+fn odd_tokens(issuer: &TokenIssuer) -> Vec<(&'static str, String)> {
+    let good = claims(json!({})).to_string();
+    let es256 = r#"{"alg":"ES256","kid":"k1"}"#;
+    let header = |what, text: &str| (what, issuer.sign_text(text, &good));
+    let changed = |what, changes| (what, issuer.sign(&claims(changes)));
+    let edited = |what, from: &str, to: &str| {
+        assert!(good.contains(from), "{good}");
+        (what, issuer.sign_text(es256, &good.replacen(from, to, 1)))
+    };
+    vec![
+        header(
+            "critical member",
+            r#"{"alg":"ES256","kid":"k1","crit":["exp"]}"#,
+        ),
+        header(
+            "no critical members",
+            r#"{"alg":"ES256","kid":"k1","crit":[]}"#,
+        ),
+        header("critical null", r#"{"alg":"ES256","kid":"k1","crit":null}"#),
+        header(
+            "unencoded payload",
+            r#"{"alg":"ES256","kid":"k1","b64":false,"crit":["b64"]}"#,
+        ),
+        header("another kid", r#"{"alg":"ES256","kid":"k2"}"#),
+        header(
+            "another algorithm of the curve",
+            r#"{"alg":"ES384","kid":"k1"}"#,
+        ),
+        header(
+            "two algorithms",
+            r#"{"alg":"ES256","alg":"none","kid":"k1"}"#,
+        ),
+        changed("nested audiences", json!({ "aud": [["istio-ca"]] })),
+        changed("audience in an object", json!({ "aud": { "istio-ca": 1 } })),
+        changed("no audiences", json!({ "aud": [] })),
+        changed(
+            "two issuers",
+            json!({ "iss": [tests::jwt::ISSUER, "https://evil.test"] }),
+        ),
+        changed("negative expiry", json!({ "exp": -1 })),
+        changed("negative fraction", json!({ "exp": -0.5 })),
+        changed("past fraction", json!({ "exp": 1.5 })),
+        changed("expiry as text", json!({ "exp": "9999999999" })),
+        edited("boundless expiry", "\"exp\":", "\"exp\":1e999,\"was\":"),
+        edited(
+            "two subjects",
+            "{",
+            "{\"sub\":\"system:serviceaccount:shop:admin\",",
+        ),
+        edited("two expiries", "{", "{\"exp\":1,"),
+        edited("two audiences claims", "{", "{\"aud\":\"kubernetes\","),
+        ("white space within", issuer.token().replacen('.', ". ", 1)),
+        ("padded", issuer.token().replacen('.', "=.", 1)),
+        ("four parts", format!("{}.e30", issuer.token())),
+    ]
+}
+
+#[tokio::test]
+async fn no_odd_jwt_gets_in_though_its_issuer_signed_it() {
+    let house = house();
+    for (what, token) in odd_tokens(&house.issuer) {
+        let status = ask(&house.ca, &[&token]).await.expect_err(what);
+        assert_eq!(status.code(), Code::Unauthenticated, "{what}");
+        assert_eq!(status.message(), "request authenticate failure", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn times_of_a_token_may_have_fractions_and_lie_in_the_far_future() {
+    let house = house();
+    let later = Duration::from_secs(unix_now() + 600).as_secs_f64() + 0.5;
+    for changes in [
+        json!({ "exp": later, "nbf": 0.25 }),
+        json!({ "exp": u64::MAX }),
+        json!({ "nbf": unix_now(), "iat": 1.0e300 }),
+    ] {
+        let token = house.issuer.sign(&claims(changes.clone()));
+        assert!(ask(&house.ca, &[&token]).await.is_ok(), "{changes}");
+    }
+}
+
 /// The classic: the public key taken for a shared secret.
 fn signed_with_the_public_key(issuer: &TokenIssuer) -> String {
     let header = json!({ "alg": "HS256", "kid": "k1" });

@@ -15,6 +15,7 @@ use jsonwebtoken::errors::ErrorKind;
 use proto::spiffe::SpiffeId;
 use proto::spiffe::TrustDomain;
 use serde::Deserialize;
+use serde::Deserializer;
 
 use super::Caller;
 use super::jwks::Family;
@@ -94,6 +95,10 @@ fn verified_claims(token: &str, issuers: &[Issuer], now: SystemTime) -> Result<C
 /// The header's `alg`, read before the library sees the token so that `none` and friends are refused by name.
 fn allowed_algorithm(token: &str) -> Result<Algorithm, JwtError> {
     let header: Header = part(token, 0)?;
+    // RFC 7515 section 4.1.11: what must be understood and is not makes the token invalid. We understand none.
+    if header.crit.is_some() {
+        return Err(JwtError::Critical);
+    }
     match header.alg.parse::<Algorithm>() {
         Ok(
             algorithm @ (Algorithm::RS256
@@ -172,6 +177,15 @@ fn part<T: for<'de> Deserialize<'de>>(token: &str, index: usize) -> Result<T, Jw
 struct Header {
     alg: String,
     kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+/// A member that is there counts, also when it is null.
+fn present<'de, D: Deserializer<'de>>(
+    member: D,
+) -> Result<Option<serde::de::IgnoredAny>, D::Error> {
+    serde::de::IgnoredAny::deserialize(member).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -183,8 +197,39 @@ struct ClaimedIssuer {
 struct Claims {
     iss: String,
     sub: String,
+    #[serde(deserialize_with = "seconds")]
     exp: u64,
+    #[serde(default, deserialize_with = "maybe_seconds")]
     nbf: Option<u64>,
+}
+
+/// A `NumericDate` (RFC 7519 section 2), which may have a fraction: it is cut off.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumericDate {
+    Whole(u64),
+    Fraction(f64),
+}
+
+impl NumericDate {
+    fn seconds<E: serde::de::Error>(self) -> Result<u64, E> {
+        match self {
+            Self::Whole(seconds) => Ok(seconds),
+            Self::Fraction(seconds) => Duration::try_from_secs_f64(seconds)
+                .map(|since_1970| since_1970.as_secs())
+                .map_err(E::custom),
+        }
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(claim: D) -> Result<u64, D::Error> {
+    NumericDate::deserialize(claim)?.seconds()
+}
+
+fn maybe_seconds<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<u64>, D::Error> {
+    Option::<NumericDate>::deserialize(claim)?
+        .map(NumericDate::seconds)
+        .transpose()
 }
 
 /// Why a JWT is not believed. Holds nothing of the token but names and times.
@@ -200,6 +245,9 @@ pub enum JwtError {
     /// The token was made for somebody else.
     #[error("none of its audiences is accepted here")]
     Audience,
+    /// Its header demands that something be understood which is not.
+    #[error("its header has critical members, of which none is understood here")]
+    Critical,
     /// It is past its end.
     #[error("expired at {exp} (Unix seconds)")]
     Expired {

@@ -23,6 +23,12 @@ pub(super) fn attest(
         return Err(Refusal::NoClientCertificate);
     }
     let refused = |reason: String| Refusal::ClientCertificate { reason };
+    if client_chain.len() > MAX_CERTIFICATES {
+        let found = client_chain.len();
+        return Err(refused(format!(
+            "{found} certificates where at most {MAX_CERTIFICATES} are looked at"
+        )));
+    }
     let chain: Vec<Certificate> = client_chain
         .iter()
         .map(|der| Certificate::from_der(der))
@@ -41,6 +47,9 @@ pub(super) fn attest(
         evidence: Evidence::ClientCertificate { serial },
     })
 }
+
+/// Whoever connects chooses the chain and has it verified with each request, so it must not cost much.
+const MAX_CERTIFICATES: usize = 8;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -23,11 +23,11 @@ pub struct Facts {
     pub serial: Vec<u8>,
     /// DER of the subject's `Name`.
     pub subject_der: Vec<u8>,
-    /// The subject for people to read.
+    /// The subject for people to read, its control characters escaped.
     pub subject: String,
     /// DER of the issuer's `Name`.
     pub issuer_der: Vec<u8>,
-    /// The issuer for people to read.
+    /// The issuer for people to read, its control characters escaped.
     pub issuer: String,
     /// DER of the `SubjectPublicKeyInfo`.
     pub spki_der: Vec<u8>,
@@ -111,9 +111,9 @@ pub(super) fn facts(parsed: &X509Certificate<'_>) -> Result<Facts, CertificateEr
         version: tbs.version.0 + 1,
         serial: tbs.raw_serial().to_vec(),
         subject_der: tbs.subject.as_raw().to_vec(),
-        subject: tbs.subject.to_string(),
+        subject: readable(&tbs.subject.to_string()),
         issuer_der: tbs.issuer.as_raw().to_vec(),
-        issuer: tbs.issuer.to_string(),
+        issuer: readable(&tbs.issuer.to_string()),
         spki_der: tbs.subject_pki.raw.to_vec(),
         not_before: system_time(tbs.validity.not_before),
         not_after: system_time(tbs.validity.not_after),
@@ -141,6 +141,18 @@ pub(super) fn facts(parsed: &X509Certificate<'_>) -> Result<Facts, CertificateEr
         });
     }
     Ok(facts)
+}
+
+/// `text` in one line: whoever writes a name into a certificate must not write lines into a log or colours onto a
+/// terminal.
+pub(crate) fn readable(text: &str) -> String {
+    text.chars().fold(String::new(), |mut line, c| {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+        line
+    })
 }
 
 fn note_extension(

@@ -19,6 +19,7 @@ pub use self::facts::KeyUsage;
 pub use self::facts::OID_CLIENT_AUTH;
 pub use self::facts::OID_SERVER_AUTH;
 pub use self::facts::SubjectAltName;
+pub(crate) use self::facts::readable;
 pub use self::fingerprint::Fingerprint;
 pub use self::fingerprint::FingerprintError;
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::certificate::Certificate;
+use crate::certificate::readable;
 use crate::spiffe::SpiffeId;
 use crate::spiffe::SpiffeIdError;
 use crate::spiffe::TrustDomain;
@@ -234,7 +235,7 @@ pub(super) fn subject(certificate: &Certificate) -> String {
     let names = facts.subject_alt_name.as_ref();
     names
         .and_then(|names| names.uris.first().or_else(|| names.dns_names.first()))
-        .cloned()
+        .map(|name| readable(name))
         .unwrap_or_else(|| format!("the certificate {}", certificate.fingerprint()))
 }
 
@@ -243,7 +244,12 @@ pub(super) fn wrong_name(leaf: &Certificate, expected: &ServerName<'_>) -> Chain
     let addresses = names.ip_addresses.iter().map(ToString::to_string);
     ChainError::WrongName {
         expected: expected.to_str().into_owned(),
-        found: names.dns_names.into_iter().chain(addresses).collect(),
+        found: names
+            .dns_names
+            .iter()
+            .map(|name| readable(name))
+            .chain(addresses)
+            .collect(),
     }
 }
 
