@@ -158,9 +158,11 @@ pub fn tls_config(roots_pem: &str, identity: Option<ClientIdentity>) -> ClientCo
         Some((chain, key)) => {
             let chain = chain.into_iter().map(CertificateDer::from).collect();
             let key = PrivateKeyDer::try_from(key).expect("a key");
+            let key = rustls::crypto::ring::sign::any_supported_type(&key).expect("a key");
+            // Not the usual way, which refuses a key that is not the certificate's.
+            let identity = rustls::sign::CertifiedKey::new(chain, key);
             builder
-                .with_client_auth_cert(chain, key)
-                .expect("an identity")
+                .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)))
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
