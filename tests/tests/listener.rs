@@ -172,3 +172,72 @@ fn a_plain_text_peer_gets_no_answer() {
     let _closed = stream.read_to_end(&mut seen);
     assert!(!String::from_utf8_lossy(&seen).contains("HTTP"), "{seen:?}");
 }
+
+#[tokio::test]
+async fn a_peer_that_stalls_at_the_http_port_is_closed() {
+    let ca = start(&["--handshake-timeout", "500ms"]);
+    let mut silent = TcpStream::connect(ca.http).await.unwrap();
+    let mut half = TcpStream::connect(ca.http).await.unwrap();
+    half.write_all(b"GET /readyz HTTP/1.1\r\nX-Slow: ")
+        .await
+        .unwrap();
+    assert!(is_closed(&mut silent).await && is_closed(&mut half).await);
+    assert_eq!(ca.http_get("/readyz").0, 200);
+}
+
+#[tokio::test]
+async fn the_http_port_takes_no_more_than_its_share_of_connections() {
+    let ca = start(&[]);
+    let mut held = Vec::new();
+    for _ in 0..512 {
+        held.push(TcpStream::connect(ca.http).await.unwrap());
+    }
+    let mut one_more = TcpStream::connect(ca.http).await.unwrap();
+    assert!(is_closed(&mut one_more).await);
+    held.truncate(500);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    still_issues(&ca).await;
+}
+
+#[tokio::test]
+async fn a_path_of_megabytes_is_answered_with_its_name() {
+    let ca = start(&[]);
+    let mut stream = TcpStream::connect(ca.http).await.unwrap();
+    let path = "a".repeat(4 * 1024 * 1024);
+    let _closed_before_the_end = stream.write_all(format!("GET /{path}").as_bytes()).await;
+    assert!(is_closed(&mut stream).await);
+    assert_eq!(ca.http_get("/healthz").0, 200);
+}
+
+#[tokio::test]
+async fn one_connection_opens_a_hundred_requests_at_most() {
+    let ca = start(&[]);
+    let (client, connection) = h2::client::handshake(tls(&ca).await).await.unwrap();
+    tokio::spawn(connection);
+    let client = client.ready().await.unwrap();
+    // The server's settings come after its first frames.
+    for _ in 0..100 {
+        if client.current_max_send_streams() == 100 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(client.current_max_send_streams(), 100);
+}
+
+#[test]
+fn the_operators_socket_is_their_owners_alone_in_a_directory_open_to_all() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir_all(data.join(".admin/left behind")).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let ca = TestCa::start_with(Setup {
+        data_dir: Some(data.clone()),
+        ..Setup::default()
+    });
+    let socket = data.join("admin.sock").metadata().unwrap();
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    assert!(!data.join(".admin").exists());
+    assert!(ca.operator(&["status"]).contains("self-signed"));
+}

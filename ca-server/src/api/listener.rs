@@ -44,7 +44,7 @@ pub struct Limits {
     pub request: Duration,
     /// Between HTTP/2 pings, and for the answer to one.
     pub keepalive: Duration,
-    /// Open requests on one connection.
+    /// Open requests on one connection: each may hold a whole message in memory.
     pub streams: u32,
     /// From the start of a drain to its end.
     pub drain: Duration,
@@ -57,7 +57,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             request: Duration::from_secs(15),
             keepalive: Duration::from_secs(30),
-            streams: 1000,
+            streams: 100,
             drain: Duration::from_secs(10),
         }
     }
@@ -79,7 +79,8 @@ pub struct Server {
 impl Server {
     /// Serves gRPC over TLS until `stop`, then drains.
     pub async fn serve_tls(self, listener: TcpListener, tls: TlsSettings) {
-        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let slots = self.limits.connections.min(Semaphore::MAX_PERMITS);
+        let slots = Arc::new(Semaphore::new(slots));
         let mut connections = JoinSet::new();
         while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
             let (stream, peer_addr) = match accepted {

@@ -1,12 +1,14 @@
 //! Where does the world come in? Ports, the operators' socket, and the signals that close them.
 
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::signal::unix::SignalKind;
@@ -33,35 +35,26 @@ pub(super) fn bind_admin(data_dir: &Path) -> Result<UnixListener, ServeError> {
         path: path.clone(),
         source,
     };
-    let listener = UnixListener::bind(&path).map_err(failed)?;
-    // The directory is 0700 already; the mode says it once more.
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    // The data directory may be open to others, and so is a socket until its mode is set: it is bound out of reach.
+    let private = data_dir.join(PRIVATE);
+    if private.exists() {
+        fs::remove_dir_all(&private).map_err(failed)?;
+    }
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700).create(&private).map_err(failed)?;
+    let unseen = private.join("s");
+    let listener = UnixListener::bind(&unseen).map_err(failed)?;
+    fs::set_permissions(&unseen, Permissions::from_mode(0o600)).map_err(failed)?;
+    fs::rename(&unseen, &path).map_err(failed)?;
+    fs::remove_dir(&private).map_err(failed)?;
     Ok(listener)
 }
 
 pub(super) fn remove_admin(data_dir: &Path) {
-    if let Err(error) = std::fs::remove_file(data_dir.join(SOCKET))
+    if let Err(error) = fs::remove_file(data_dir.join(SOCKET))
         && error.kind() != io::ErrorKind::NotFound
     {
         warn!(%error, "cannot remove the admin socket");
-    }
-}
-
-/// Serves HTTP until `stop`; a peer that keeps its connection open is left behind after a second.
-pub(super) async fn serve_http(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let stopping = stop.clone().cancelled_owned();
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping);
-    let too_late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(HTTP_DRAIN).await;
-    };
-    tokio::select! {
-        outcome = served.into_future() => {
-            if let Err(error) = outcome {
-                warn!(%error, "the HTTP port stopped");
-            }
-        }
-        () = too_late => {}
     }
 }
 
@@ -81,5 +74,5 @@ pub(super) fn stop_on_signals(stop: &CancellationToken) -> io::Result<JoinHandle
     }))
 }
 
-/// How long a peer of the HTTP port may go on after the stop.
-const HTTP_DRAIN: Duration = Duration::from_secs(1);
+/// Where the socket is bound; its path must not be longer than the socket's own, which the system limits.
+const PRIVATE: &str = ".admin";

@@ -21,6 +21,7 @@ use crate::api;
 use crate::api::admin::Admin;
 use crate::api::certificates::Certificates;
 use crate::api::http::Http;
+use crate::api::http_port::HttpPort;
 use crate::api::listener::Server;
 use crate::api::tls::ServingCertificate;
 use crate::api::tls::TlsSettings;
@@ -105,7 +106,11 @@ impl House {
         let (agents, health_task) = self.agent_server().await?;
         tasks.push(health_task);
         let operators = self.server(api::admin_routes(self.admin(reporter)));
-        let http_done = doors::serve_http(http, self.http_routes(readiness), self.stop.clone());
+        let http_port = HttpPort {
+            routes: self.http_routes(readiness),
+            headers: self.config.limits.handshake,
+            stop: self.stop.clone(),
+        };
         announce::listening(
             &self.config,
             &self.ca.authority().current(),
@@ -116,7 +121,7 @@ impl House {
         tokio::join!(
             agents.serve_tls(grpc, tls),
             operators.serve_unix(admin_socket),
-            http_done
+            http_port.serve(http)
         );
         tasks.iter().for_each(JoinHandle::abort);
         doors::remove_admin(self.locked.path());
