@@ -220,7 +220,8 @@ impl Promises {
         let known = store.last_leaf_under_each_root().await?;
         Ok(Self {
             last_leaf_under: known.into_iter().collect(),
-            keep_unknown_until: read_loss(data_dir).map(|lost_at| lost_at + longest_ttl),
+            keep_unknown_until: read_loss(data_dir)
+                .map(|lost_at| lost_at.checked_add(longest_ttl).unwrap_or(lost_at + FAR)),
         })
     }
 
@@ -289,3 +290,5 @@ pub enum CaError {
 
 /// Says when the ledger was lost, if it was.
 const LOSS: &str = "ledger-lost";
+/// Stands for a time that the clock cannot tell.
+const FAR: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
