@@ -1,7 +1,5 @@
 //! What a first start that failed or crashed leaves behind, and that the next start copes with it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use tests::ca::Setup;
 use tests::ca::TestCa;
 

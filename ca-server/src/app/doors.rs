@@ -9,6 +9,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::signal::unix::SignalKind;
@@ -25,6 +29,18 @@ pub(super) async fn bind(addr: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(addr)
         .await
         .map_err(|source| ServeError::Bind { addr, source })
+}
+
+/// Takes as many file descriptors as the system allows: the usual first limit is a tenth of our connections.
+pub(super) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
 }
 
 /// The data directory is locked, so a socket that is there is a dead server's.

@@ -20,6 +20,7 @@ pub(super) async fn serve(options: &Serve) -> Result<(), ServeError> {
         cli::LogFormat::Json => LogFormat::Json,
     };
     telemetry::start_logging(format, &options.log_level)?;
+    doors::raise_file_limit();
     let stop = CancellationToken::new();
     let signals = doors::stop_on_signals(&stop)?;
     let house = House::build(config, stop).await?;
