@@ -1,6 +1,6 @@
 //! Client certificates that prove nothing: none of them gets in, and none of them stops a good token.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
@@ -121,7 +121,7 @@ fn bad_identities(ca: &TestCa) -> Vec<(&'static str, ClientIdentity)> {
             "self-signed in our issuer's name",
             namesake_of_our_issuer(ca),
         ),
-        ("a stolen certificate", (good_chain.clone(), another_key)),
+        ("a stolen certificate", (good_chain, another_key)),
         ("not a certificate", (garbled, good_key.clone())),
         ("a long chain", (long, good_key)),
     ]

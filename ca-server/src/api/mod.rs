@@ -55,4 +55,4 @@ pub fn admin_routes(admin: Admin) -> Routes {
 }
 
 /// A CSR has a few KiB; this leaves room and keeps a stranger from filling our memory.
-const MAX_MESSAGE: usize = 128 * 1024;
+const MAX_MESSAGE: usize = 256 * 1024;
