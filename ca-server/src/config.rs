@@ -59,6 +59,7 @@ impl Config {
                     value: options.trust_domain.clone(),
                     source,
                 })?;
+        refuse_zeros(options)?;
         Ok(Self {
             data_dir: options.data_dir.clone(),
             root_ca_dir: options.root_ca_dir.clone(),
@@ -119,6 +120,26 @@ pub enum ConfigError {
     /// The lifetimes do not fit.
     #[error("--default-ttl, --max-ttl, --min-ttl: {0}")]
     Ttl(#[from] ProfileError),
+    /// A limit that nothing passes.
+    #[error("{flag} is zero: nothing could pass; times are at least a second, numbers at least 1")]
+    Zero {
+        /// Which flag.
+        flag: &'static str,
+    },
+}
+
+/// A limit of nothing lets nobody in; it is a slip and not a wish.
+fn refuse_zeros(options: &Serve) -> Result<(), ConfigError> {
+    let zeros = [
+        ("--max-connections", options.max_connections == 0),
+        ("--min-ttl", options.min_ttl.as_secs() == 0),
+        ("--handshake-timeout", options.handshake_timeout.is_zero()),
+        ("--request-timeout", options.request_timeout.is_zero()),
+    ];
+    match zeros.into_iter().find(|(_, is_zero)| *is_zero) {
+        Some((flag, _)) => Err(ConfigError::Zero { flag }),
+        None => Ok(()),
+    }
 }
 
 fn read_issuers(options: &Serve) -> Result<Vec<IssuerSettings>, ConfigError> {

@@ -186,6 +186,8 @@ fn settings_that_do_not_fit_together_are_refused_by_their_flags() {
         (&["--trust-domain", ""], &["--trust-domain"]),
         (&["--serving-name", "a b"], &["--serving-name", "a b"]),
         (&["--log-level", "=!"], &["--log-level"]),
+        (&["--max-connections", "0"], &["--max-connections is zero"]),
+        (&["--min-ttl", "0s"], &["--min-ttl is zero"]),
         (
             &["--issuers", "/nowhere/issuers.yaml"],
             &["--issuers", "/nowhere/issuers.yaml", "No such file"],
