@@ -13,6 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// The data directory, for this process alone as long as the value lives.
 #[derive(Debug)]
@@ -62,6 +63,41 @@ impl DataDir {
         &self.path
     }
 }
+
+/// Remembers that leaves from before `now` may be missing in the ledger of `data_dir`, so that no root is dropped for
+/// want of evidence.
+///
+/// # Errors
+/// It is not remembered, or (when only the last sync failed) may be forgotten with a power failure.
+pub fn note_ledger_loss(data_dir: &Path, now: SystemTime) -> io::Result<()> {
+    let path = data_dir.join(LEDGER_LOSS);
+    let beside = data_dir.join(format!(".{LEDGER_LOSS}.new"));
+    let mut file = File::create(&beside)?;
+    writeln!(file, "{}", humantime::format_rfc3339_seconds(now))?;
+    file.sync_all()?;
+    std::fs::rename(&beside, &path)?;
+    File::open(data_dir)?.sync_all()
+}
+
+/// When the ledger of `data_dir` was last lost or put back from a backup; `None` where it never was.
+///
+/// # Errors
+/// When the note is there and cannot be read: then nobody knows, and no root may be dropped.
+pub fn ledger_loss(data_dir: &Path) -> io::Result<Option<SystemTime>> {
+    let path = data_dir.join(LEDGER_LOSS);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => humantime::parse_rfc3339(text.trim())
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the ledger lives in the data directory.
+pub const LEDGER_DIR: &str = "ledger";
+/// Says when the ledger was lost, if it was.
+const LEDGER_LOSS: &str = "ledger-lost";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,6 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "attest",
             "issuance",
-            "rotation",
             "authority",
             "ledger",
             "x509",

@@ -73,6 +73,9 @@ fn policy(error: &PolicyError) -> Status {
 fn ledger(error: &LedgerError) -> Status {
     match error {
         LedgerError::SerialTaken { .. } => Status::aborted("serial number taken; try again"),
+        LedgerError::TokenInUse { .. } => {
+            Status::aborted("the same request is being answered; try again")
+        }
         LedgerError::TokenRefused { .. } => unauthenticated(),
         _ => Status::unavailable("the ledger cannot be written now; nothing was issued; try again"),
     }

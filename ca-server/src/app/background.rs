@@ -3,11 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
 use tracing::info;
 use tracing::warn;
 
 use super::ca::Ca;
+use super::readiness::SharedReadiness;
 use super::report::Reporter;
+use crate::api::certificates::Certificates;
+use crate::api::http::Readiness as _;
 use crate::attest::jwt::Issuer;
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
@@ -58,6 +64,32 @@ pub(super) async fn keep_current(ca: Arc<Ca>, clock: Arc<dyn Clock>) {
     }
 }
 
+/// Says over gRPC health what `/readyz` says, for ever; from the stop on that nothing is served.
+pub(super) async fn report_health(
+    health: HealthReporter,
+    readiness: SharedReadiness,
+    stop: CancellationToken,
+) {
+    loop {
+        let not_ready = match stop.is_cancelled() {
+            true => Some("stopping".to_owned()),
+            false => readiness.not_ready().await,
+        };
+        match not_ready {
+            None => health.set_serving::<CsrService>().await,
+            Some(_) => health.set_not_serving::<CsrService>().await,
+        }
+        if stop.is_cancelled() {
+            return;
+        }
+        let _stopping = stop.run_until_cancelled(tokio::time::sleep(HEALTH)).await;
+    }
+}
+
+/// The service whose health is told.
+type CsrService = IstioCertificateServiceServer<Certificates>;
+
+const HEALTH: Duration = Duration::from_secs(2);
 const JWKS: Duration = Duration::from_secs(1);
 const EXPIRIES: Duration = Duration::from_secs(10);
 const AUTHORITY: Duration = Duration::from_secs(60);

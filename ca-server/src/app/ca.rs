@@ -1,7 +1,6 @@
 //! Which CA is this? Opens what signs and what was promised, and settles whom relying parties must trust.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -32,8 +31,9 @@ use crate::authority::state::TrustDomainChange;
 use crate::authority::trust_bundle::Evidence;
 use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::trust_bundle::TrustBundleError;
-use crate::backup::LEDGER_DIR;
 use crate::config::Config;
+use crate::data_dir;
+use crate::data_dir::LEDGER_DIR;
 use crate::ledger;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
@@ -63,15 +63,18 @@ impl Ca {
             false => TrustDomainChange::Refuse,
         };
         // A new directory gets its ledger first: a crash between the two must not look like a ledger that was lost.
-        let new_ledger = match had_state {
-            true => None,
-            false => Some(open_ledger(config, had_state, now)?),
+        // A used one shows its state first: it may be another trust domain's.
+        let (store, mut state) = match had_state {
+            false => {
+                let store = open_ledger(config, had_state, now)?;
+                (store, State::open(data_dir, &config.trust_domain, change)?)
+            }
+            true => {
+                let state = State::open(data_dir, &config.trust_domain, change)?;
+                (open_ledger(config, had_state, now)?, state)
+            }
         };
-        let mut state = State::open(data_dir, &config.trust_domain, change)?;
-        let store = Arc::new(match new_ledger {
-            Some(ledger) => ledger,
-            None => open_ledger(config, had_state, now)?,
-        });
+        let store = Arc::new(store);
         let generation = open_signer(config, &mut state, now)?;
         let mut trust_bundle = TrustBundle::open(data_dir)?;
         let evidence = Promises::of(&store, data_dir, config.profile.max_ttl()).await?;
@@ -189,7 +192,7 @@ fn open_ledger(config: &Config, had_state: bool, now: SystemTime) -> Result<Sled
         if !config.fresh_ledger {
             return Err(CaError::LedgerGone { dir });
         }
-        note_loss(&config.data_dir, now)?;
+        note_loss(config, now)?;
     }
     match SledLedger::open(&dir, LedgerOptions::default()) {
         Err(LedgerOpenError::Damaged { reason, .. }) if config.fresh_ledger => {
@@ -198,11 +201,19 @@ fn open_ledger(config: &Config, had_state: bool, now: SystemTime) -> Result<Sled
                 source,
             })?;
             warn!(reason, aside = %aside.display(), "starting with a new ledger; the damaged one is set aside");
-            note_loss(&config.data_dir, now)?;
+            note_loss(config, now)?;
             Ok(SledLedger::open(&dir, LedgerOptions::default())?)
         }
         opened => Ok(opened?),
     }
+}
+
+fn note_loss(config: &Config, now: SystemTime) -> Result<(), CaError> {
+    let path = &config.data_dir;
+    data_dir::note_ledger_loss(path, now).map_err(|source| CaError::Io {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// What the ledger knows of leaves that may be alive, and until when it may know too little.
@@ -220,7 +231,11 @@ impl Promises {
         let known = store.last_leaf_under_each_root().await?;
         Ok(Self {
             last_leaf_under: known.into_iter().collect(),
-            keep_unknown_until: read_loss(data_dir)
+            keep_unknown_until: data_dir::ledger_loss(data_dir)
+                .map_err(|source| CaError::Io {
+                    path: data_dir.to_owned(),
+                    source,
+                })?
                 .map(|lost_at| lost_at.checked_add(longest_ttl).unwrap_or(lost_at + FAR)),
         })
     }
@@ -232,18 +247,6 @@ impl Promises {
             now,
         }
     }
-}
-
-/// Remembers that leaves from before `now` are not in the ledger, so that no root is dropped for want of evidence.
-fn note_loss(data_dir: &Path, now: SystemTime) -> Result<(), CaError> {
-    let path = data_dir.join(LOSS);
-    let text = humantime::format_rfc3339_seconds(now).to_string();
-    fs::write(&path, text).map_err(|source| CaError::Io { path, source })
-}
-
-fn read_loss(data_dir: &Path) -> Option<SystemTime> {
-    let text = fs::read_to_string(data_dir.join(LOSS)).ok()?;
-    humantime::parse_rfc3339(text.trim()).ok()
 }
 
 /// Why there is no CA to run.
@@ -287,8 +290,5 @@ pub enum CaError {
     #[error(transparent)]
     TrustBundle(#[from] TrustBundleError),
 }
-
-/// Says when the ledger was lost, if it was.
-const LOSS: &str = "ledger-lost";
 /// Stands for a time that the clock cannot tell.
 const FAR: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);

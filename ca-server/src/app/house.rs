@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -103,7 +102,7 @@ impl House {
         let mut tasks = self.start_timers(&serving, &reporter);
 
         let tls = TlsSettings::new(Arc::clone(&serving.certificate));
-        let (agents, health_task) = self.agent_server().await?;
+        let (agents, health_task) = self.agent_server(readiness.clone())?;
         tasks.push(health_task);
         let operators = self.server(api::admin_routes(self.admin(reporter)));
         let http_port = HttpPort {
@@ -176,7 +175,10 @@ impl House {
         ]
     }
 
-    async fn agent_server(&self) -> Result<(Server, JoinHandle<()>), ServeError> {
+    fn agent_server(
+        &self,
+        readiness: SharedReadiness,
+    ) -> Result<(Server, JoinHandle<()>), ServeError> {
         let attestor = Attestor::new(
             self.config.trust_domain.clone(),
             self.issuers.clone(),
@@ -190,16 +192,8 @@ impl House {
             metrics: self.metrics.clone(),
         };
         let (health, service) = tonic_health::server::health_reporter();
-        health
-            .set_serving::<IstioCertificateServiceServer<Certificates>>()
-            .await;
         let stop = self.stop.clone();
-        let task = tokio::spawn(async move {
-            stop.cancelled().await;
-            health
-                .set_not_serving::<IstioCertificateServiceServer<Certificates>>()
-                .await;
-        });
+        let task = tokio::spawn(background::report_health(health, readiness, stop));
         Ok((self.server(api::agent_routes(certificates, service)?), task))
     }
 

@@ -96,17 +96,18 @@ impl Serving {
         };
         let now = self.clock.now();
         let generation = self.issuance.authority.current();
-        let life = presented
-            .validity
-            .not_after()
-            .duration_since(presented.issued_at);
-        let half = presented.issued_at + life.unwrap_or(Duration::ZERO) / 2;
-        // A clock that jumped back makes the leaf one from the future.
-        let is_stale = now >= half || now < presented.validity.not_before();
-        let window_is_open = generation
-            .window()
-            .is_some_and(|window| !window.is_over_at(now));
-        presented.issuer != generation.issuer().fingerprint() || (is_stale && window_is_open)
+        let is_open = |window: Validity| !window.is_over_at(now);
+        presented.issuer != generation.issuer().fingerprint()
+            || (presented.is_stale_at(now) && generation.window().is_some_and(is_open))
+    }
+}
+
+impl Presented {
+    /// Past half of its life, or from the future because the clock jumped back.
+    fn is_stale_at(&self, now: SystemTime) -> bool {
+        let life = self.validity.not_after().duration_since(self.issued_at);
+        let half = self.issued_at + life.unwrap_or(Duration::ZERO) / 2;
+        now >= half || now < self.validity.not_before()
     }
 }
 
@@ -142,3 +143,38 @@ pub enum ServingError {
 
 /// How often the leaf is looked at.
 const CHECK: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_serving_leaf_is_stale_past_half_of_its_life_and_after_a_jump_back_of_the_clock() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let presented = Presented {
+            validity: Validity::new(at(880), at(2000)).unwrap(),
+            issued_at: at(1000),
+            issuer: Fingerprint::of(b"issuer"),
+            held: Held {
+                role: "serving",
+                subject: String::new(),
+                sha256: String::new(),
+                not_before: at(880),
+                not_after: at(2000),
+            },
+        };
+        let table = [
+            (879, true),
+            (880, false),
+            (1000, false),
+            (1499, false),
+            (1500, true),
+            (9999, true),
+        ];
+        for (now, stale) in table {
+            assert_eq!(presented.is_stale_at(at(now)), stale, "{now}");
+        }
+    }
+}

@@ -16,9 +16,9 @@ use tar::Builder;
 use tar::Header;
 
 use super::BackupError;
-use super::LEDGER_DIR;
 use super::Summary;
 use super::VERSION;
+use crate::data_dir::LEDGER_DIR;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const FILES: &str = "files";
@@ -64,13 +64,8 @@ fn append_files(
     with_keys: bool,
 ) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
-        let (path, file_name) = (
-            entry.as_ref().map(fs::DirEntry::path),
-            entry.as_ref().map(fs::DirEntry::file_name),
-        );
-        let (Ok(path), Ok(file_name)) = (path, file_name) else {
-            continue;
-        };
+        let entry = entry?;
+        let (path, file_name) = (entry.path(), entry.file_name());
         let kind = fs::symlink_metadata(&path)?.file_type();
         let inside = name.join(&file_name);
         if is_left_out(&file_name, with_keys) {
@@ -87,7 +82,8 @@ fn append_files(
 
 fn is_left_out(name: &OsStr, with_keys: bool) -> bool {
     let name = name.to_string_lossy();
-    name == "lock" || name.starts_with(LEDGER_DIR) || (!with_keys && name.ends_with("-key.pem"))
+    let is_ledger = name == LEDGER_DIR || name.starts_with(&format!("{LEDGER_DIR}."));
+    name == "lock" || is_ledger || (!with_keys && name.ends_with("-key.pem"))
 }
 
 /// Reads a whole archive and says what is in it.

@@ -20,6 +20,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::data_dir::LEDGER_DIR;
 use crate::ledger::LedgerOpenError;
 use crate::ledger::LedgerOptions;
 use crate::ledger::SledLedger;
@@ -196,7 +197,5 @@ pub enum BackupError {
     },
 }
 
-/// Where the ledger lives in the data directory.
-pub const LEDGER_DIR: &str = "ledger";
 const VERSION: u32 = 1;
 const CHUNK: usize = 64 * 1024;

@@ -1,4 +1,6 @@
-//! How does a backup become a data directory? Built beside it, and renamed when the last byte was good.
+//! How does a backup become a data directory? Built apart from it, and put in place when the last byte was good.
+//!
+//! Either way the ledger is older than what was issued: that is noted, so that no root is dropped early.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -10,12 +12,13 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::BackupError;
-use super::LEDGER_DIR;
 use super::Summary;
 use super::archive;
 use super::archive::FILES;
 use super::archive::LEDGER_ROWS;
 use super::archive::MANIFEST;
+use crate::data_dir;
+use crate::data_dir::LEDGER_DIR;
 use crate::ledger;
 
 /// Makes `data_dir`, which must not exist or be empty, from the archive `from`, which is read once before to
@@ -23,12 +26,13 @@ use crate::ledger;
 ///
 /// # Errors
 /// `data_dir` is as it was.
-pub fn restore(from: &Path, data_dir: &Path) -> Result<Summary, BackupError> {
+pub fn restore(from: &Path, data_dir: &Path, now: SystemTime) -> Result<Summary, BackupError> {
     refuse_content(data_dir)?;
     archive::inspect(from)?;
     let staged = staging_dir(data_dir);
     remove(&staged)?;
     let built = build(from, &staged).and_then(|summary| {
+        data_dir::note_ledger_loss(&staged, now).map_err(io_error(&staged))?;
         put_in_place(&staged, data_dir)?;
         Ok(summary)
     });
@@ -49,7 +53,7 @@ pub fn restore_ledger(
 ) -> Result<Summary, BackupError> {
     let summary = archive::inspect(from)?;
     let ledger_dir = data_dir.join(LEDGER_DIR);
-    let staged = staging_dir(&ledger_dir);
+    let staged = data_dir.join(format!("{LEDGER_DIR}{STAGED}"));
     remove(&staged)?;
     let built = archive::for_each_entry(from, |name, entry| {
         if name == Path::new(LEDGER_ROWS) {
@@ -65,6 +69,7 @@ pub fn restore_ledger(
     if ledger_dir.exists() {
         ledger::set_aside(&ledger_dir, now).map_err(io_error(&ledger_dir))?;
     }
+    data_dir::note_ledger_loss(data_dir, now).map_err(io_error(data_dir))?;
     put_in_place(&staged, &ledger_dir)?;
     Ok(summary)
 }
@@ -118,6 +123,9 @@ fn lift_files(staged: &Path) -> Result<(), BackupError> {
 fn put_in_place(staged: &Path, data_dir: &Path) -> Result<(), BackupError> {
     // Every file's content before the directory's name.
     sync_tree(staged).map_err(io_error(staged))?;
+    if data_dir.exists() {
+        return move_into(staged, data_dir).map_err(io_error(data_dir));
+    }
     fs::rename(staged, data_dir).map_err(io_error(data_dir))?;
     let parent = data_dir
         .parent()
@@ -126,6 +134,21 @@ fn put_in_place(staged: &Path, data_dir: &Path) -> Result<(), BackupError> {
     File::open(parent)
         .and_then(|dir| dir.sync_all())
         .map_err(io_error(parent))
+}
+
+/// Fills a directory that is there name by name: it may be a mount point, which nothing can be renamed over. What makes
+/// it a data directory in use comes last.
+fn move_into(staged: &Path, data_dir: &Path) -> io::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(staged)? {
+        names.push(entry?.file_name());
+    }
+    names.sort_by_key(|name| name == STATE);
+    for name in names {
+        fs::rename(staged.join(&name), data_dir.join(&name))?;
+    }
+    fs::remove_dir(staged)?;
+    File::open(data_dir)?.sync_all()
 }
 
 fn sync_tree(dir: &Path) -> io::Result<()> {
@@ -143,22 +166,25 @@ fn sync_tree(dir: &Path) -> io::Result<()> {
 
 fn refuse_content(dir: &Path) -> Result<(), BackupError> {
     match fs::read_dir(dir) {
-        Ok(mut names) => match names.next() {
-            Some(_) => Err(BackupError::NotEmpty {
+        Ok(names) => match names.flatten().any(|name| name.file_name() != STAGED) {
+            true => Err(BackupError::NotEmpty {
                 path: dir.to_owned(),
             }),
-            None => Ok(()),
+            false => Ok(()),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(io_error(dir)(error)),
     }
 }
 
-/// `dir` with `.restoring` behind its name, on the same disk.
+/// Where `dir` is built, on the same disk: in it where it is there, else beside it.
 fn staging_dir(dir: &Path) -> PathBuf {
-    let mut name = dir.as_os_str().to_owned();
-    name.push(".restoring");
-    PathBuf::from(name)
+    if dir.is_dir() {
+        return dir.join(STAGED);
+    }
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(STAGED);
+    dir.with_file_name(name)
 }
 
 fn remove(dir: &Path) -> Result<(), BackupError> {
@@ -175,3 +201,7 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> BackupError {
         source,
     }
 }
+
+const STAGED: &str = ".restoring";
+/// The file that says that a data directory is in use.
+const STATE: &str = "state.json";

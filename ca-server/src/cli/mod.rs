@@ -140,8 +140,8 @@ pub struct CertsList {
     #[arg(long)]
     pub live: bool,
     /// At most this many.
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub limit: usize,
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Where the server is.
     #[command(flatten)]
     pub operator: Operator,

@@ -197,6 +197,12 @@ pub enum LedgerError {
         /// The serial.
         serial: Serial,
     },
+    /// Another request with the same token and key was reserved a moment ago and may still be signed: ask again.
+    #[error("enrolment token {id} is just being answered")]
+    TokenInUse {
+        /// Which token.
+        id: TokenId,
+    },
     /// The serial is taken: draw another.
     #[error("serial {serial} is taken")]
     SerialTaken {

@@ -54,7 +54,7 @@ pub(in crate::app) fn restore(options: &cli::Restore) -> Result<(), OperatorErro
         let locked = DataDir::lock(&options.data_dir)?;
         backup::restore_ledger(&options.from, locked.path(), now)?
     } else {
-        backup::restore(&options.from, &options.data_dir)?
+        backup::restore(&options.from, &options.data_dir, now)?
     };
     output::line(&format!(
         "restored {}: {summary}",

@@ -28,15 +28,16 @@ async fn list(options: cli::CertsList) -> Result<(), OperatorError> {
     let mut client = connect(&options.operator.data_dir).await?;
     let mut request = first_page(&options, SystemClock.now());
     let mut rows: Vec<Row> = Vec::new();
+    let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
     loop {
-        let left = options.limit.saturating_sub(rows.len());
+        let left = limit.saturating_sub(rows.len());
         request.page_size = u32::try_from(left.min(PAGE)).unwrap_or(u32::MAX);
         let answer = client
             .list_certificates(request.clone())
             .await?
             .into_inner();
         rows.extend(answer.certificates.into_iter().map(Row::from));
-        if answer.next_page_token.is_empty() || rows.len() >= options.limit {
+        if answer.next_page_token.is_empty() || rows.len() >= limit {
             break;
         }
         request.page_token = answer.next_page_token;

@@ -33,7 +33,7 @@ pub struct TrustBundle {
 pub struct Evidence<'a> {
     /// For each root that leaves were signed under, the last second of the longest-lived of them.
     pub last_leaf_under: &'a HashMap<Fingerprint, SystemTime>,
-    /// Until when roots are kept of which `last_leaf_under` knows nothing; `None` drops them.
+    /// Until when roots are kept at least, because `last_leaf_under` may know too little; `None` where it knows all.
     pub keep_unknown_until: Option<SystemTime>,
     /// The time of day.
     pub now: SystemTime,
@@ -258,7 +258,8 @@ impl StoredRoot {
 /// The last second at which something that chains to `root` can be valid; `None` when that is over.
 fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime> {
     let last_leaf = evidence.last_leaf_under.get(&root.fingerprint()).copied();
-    let until = last_leaf.or(evidence.keep_unknown_until)?;
+    // What is known may be less than what was issued, where a ledger was lost: the later moment counts.
+    let until = last_leaf.max(evidence.keep_unknown_until)?;
     let until = until.min(root.facts().not_after);
     // The last second counts whole.
     (evidence.now < until + Duration::from_secs(1)).then_some(until)

@@ -3,6 +3,7 @@
 //! A command that is refused leaves no row. Nothing is written here: the committer applies the whole as one batch.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,9 @@ impl<'a> Staging<'a> {
                     if let Some(entry) = self.recorded(earlier)? {
                         return Ok(Reservation::Repeat(Box::new(entry)));
                     }
+                    if self.may_be_in_flight(earlier, intent)? {
+                        return Err(LedgerError::TokenInUse { id }.into());
+                    }
                     staged.push((keys::token(id), rows::encode(&token)?));
                 }
             }
@@ -69,6 +73,16 @@ impl<'a> Staging<'a> {
         staged.push(self.last_second_under_root_of(intent)?);
         self.rows.extend(staged);
         Ok(Reservation::Reserved)
+    }
+
+    /// Whether the request that reserved `earlier` may still be on its way to its record. Two leaves for one token would
+    /// come of it if another were reserved now.
+    fn may_be_in_flight(&self, earlier: Serial, intent: &Intent) -> Result<bool, Stop> {
+        let earlier: Option<Intent> = self.get(&keys::entry(earlier))?;
+        Ok(earlier.is_some_and(|earlier| {
+            let since = intent.reserved_at.duration_since(earlier.reserved_at);
+            since.is_ok_and(|since| since < LONGEST_FLIGHT)
+        }))
     }
 
     /// Stages the leaf of a reserved serial.
@@ -148,3 +162,6 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 }
+
+/// From reservation to record, at the longest: the time after which the ledger answers with `Unavailable`.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(5);

@@ -82,6 +82,12 @@ pub(super) fn intent(seconds: u64, number: u64) -> Intent {
     }
 }
 
+/// `intent`, reserved that much later.
+fn after_seconds(mut intent: Intent, seconds: u64) -> Intent {
+    intent.reserved_at += Duration::from_secs(seconds);
+    intent
+}
+
 /// The same, paid for with the token.
 pub(super) fn paid(number: u64, name: &str) -> Intent {
     Intent {

@@ -80,10 +80,16 @@ async fn a_repeat_with_the_same_key_gets_the_same_leaf() {
 async fn a_token_whose_leaf_was_never_recorded_moves_to_the_next_intent_of_the_same_key() {
     let (_dir, ledger) = with_token(token()).await;
     ledger.reserve(paid(1, "a")).await.unwrap();
-    assert_eq!(
-        ledger.reserve(paid(2, "a")).await,
-        Ok(Reservation::Reserved)
+    let (soon, later) = (
+        after_seconds(paid(2, "a"), 4),
+        after_seconds(paid(2, "a"), 5),
     );
+    // The first may still be signed: two leaves for one token must not come of it.
+    assert_eq!(
+        ledger.reserve(soon).await,
+        Err(LedgerError::TokenInUse { id: TOKEN })
+    );
+    assert_eq!(ledger.reserve(later).await, Ok(Reservation::Reserved));
 
     let spent = ledger.find_token(TOKEN).await.unwrap().unwrap().spent;
     assert_eq!(
