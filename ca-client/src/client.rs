@@ -63,11 +63,27 @@ impl CaClient {
     /// # Errors
     /// Why there is no SVID. Nothing is kept of a failed attempt.
     pub async fn fetch(&self) -> Result<Svid, Error> {
+        self.fetch_for(&self.new_key()?).await
+    }
+
+    /// A key to be certified by [`Self::fetch_for`], as often as it takes until there is an answer.
+    ///
+    /// # Errors
+    /// When no key could be made.
+    pub fn new_key(&self) -> Result<KeyAndCsr, Error> {
+        Ok(KeyAndCsr::generate(self.spiffe_id.as_ref())?)
+    }
+
+    /// As [`Self::fetch`], for a key made before. Try again with the same key: a one-time token whose answer was lost on
+    /// the way is good once more, but for no other key.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn fetch_for(&self, asked: &KeyAndCsr) -> Result<Svid, Error> {
         let now = self.clock.now();
         let authorization = self.credential.authorization()?;
-        let asked = KeyAndCsr::generate(self.spiffe_id.as_ref())?;
         let Connection { stream, trusted } = self.connect(now).await?;
-        let request = self.request(&asked, authorization);
+        let request = self.request(asked, authorization);
         let elements = self.ask(TokioIo::new(stream), request).await?;
         let expected = Expected {
             spiffe_id: self.expected_id(),
@@ -75,7 +91,7 @@ impl CaClient {
             now: self.clock.now(),
         };
         let svid =
-            Svid::from_answer(&elements, &asked, expected).map_err(|source| Error::Answer {
+            Svid::from_answer(&elements, asked, expected).map_err(|source| Error::Answer {
                 ca: self.address.clone(),
                 source: Box::new(source),
             })?;

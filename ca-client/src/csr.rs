@@ -13,7 +13,7 @@ use crate::key::PrivateKey;
 
 /// A key that exists nowhere else yet, and the request that proves possession of it.
 #[derive(Debug)]
-pub(crate) struct KeyAndCsr {
+pub struct KeyAndCsr {
     pub(crate) key: PrivateKey,
     pub(crate) spki_der: Vec<u8>,
     pub(crate) csr_pem: String,

@@ -215,7 +215,9 @@ async fn fetch(client: &CaClient, attempts: u16) -> Result<Svid, Error> {
         .with_max_delay(LONGEST_WAIT)
         .with_max_times(usize::from(attempts.saturating_sub(1)))
         .with_jitter();
-    (|| client.fetch())
+    // One key for all attempts: an answer that was lost may have spent a one-time token on it.
+    let key = client.new_key()?;
+    (|| client.fetch_for(&key))
         .retry(waits)
         .when(Error::is_retryable)
         .notify(|error, wait| {

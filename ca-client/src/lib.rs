@@ -43,6 +43,7 @@ pub use clock::SystemClock;
 pub use credential::Credential;
 pub use credential::CredentialError;
 pub use csr::CsrError;
+pub use csr::KeyAndCsr;
 pub use error::Error;
 pub use error::Step;
 pub use files::OutputDir;
