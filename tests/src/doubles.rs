@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use ca_server::clock::Clock;
+use ca_server::ledger::Denial;
 use ca_server::ledger::Entry;
 use ca_server::ledger::Intent;
 use ca_server::ledger::Ledger;
@@ -15,6 +16,7 @@ use ca_server::ledger::Page;
 use ca_server::ledger::Query;
 use ca_server::ledger::Reservation;
 use ca_server::ledger::SledLedger;
+use ca_server::ledger::Target;
 use ca_server::ledger::Token;
 use ca_server::ledger::TokenId;
 use ca_server::x509::Entropy;
@@ -132,6 +134,25 @@ impl Ledger for FailingLedger {
         now: SystemTime,
     ) -> Result<Option<Token>, LedgerError> {
         self.inner.revoke_token(id, now).await
+    }
+
+    async fn deny(&self, denial: Denial) -> Result<(), LedgerError> {
+        self.inner.deny(denial).await
+    }
+
+    async fn allow(&self, target: Target) -> Result<Option<Denial>, LedgerError> {
+        self.inner.allow(target).await
+    }
+
+    async fn list_denials(&self) -> Result<Vec<Denial>, LedgerError> {
+        self.inner.list_denials().await
+    }
+
+    async fn denials_of(
+        &self,
+        targets: Vec<Vec<Target>>,
+    ) -> Result<Vec<Option<Denial>>, LedgerError> {
+        self.inner.denials_of(targets).await
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::issuance;
 use crate::issuance::Issuance;
 use crate::issuance::Issued;
+use crate::ledger::Denial;
 use crate::telemetry::metrics::Metrics;
 use crate::x509::Entropy;
 
@@ -85,7 +86,7 @@ impl Certificates {
         {
             Ok(caller) => caller,
             Err(error) => {
-                self.metrics.attest_failures.inc();
+                self.note_refusal(error.denial());
                 warn!(reason = %error, "caller not recognised");
                 return Err(status::not_attested(&error));
             }
@@ -113,7 +114,18 @@ impl Certificates {
         }
     }
 
+    fn note_refusal(&self, denial: Option<&Denial>) {
+        self.metrics.attest_failures.inc();
+        if let Some(denial) = denial {
+            let kind = denial.target.kind();
+            self.metrics.denied.with_label_values(&[kind]).inc();
+        }
+    }
+
     fn note_failure(&self, error: &issuance::IssueError) {
+        if let Some(denial) = error.denial() {
+            return self.note_refusal(Some(denial));
+        }
         if matches!(error, issuance::IssueError::Csr(_)) {
             self.metrics.csr_refusals.inc();
         }

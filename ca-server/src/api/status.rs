@@ -76,7 +76,7 @@ fn ledger(error: &LedgerError) -> Status {
         LedgerError::TokenInUse { .. } => {
             Status::aborted("the same request is being answered; try again")
         }
-        LedgerError::TokenRefused { .. } => unauthenticated(),
+        LedgerError::Denied(_) | LedgerError::TokenRefused { .. } => unauthenticated(),
         _ => Status::unavailable("the ledger cannot be written now; nothing was issued; try again"),
     }
 }

@@ -12,8 +12,8 @@ use proto::spiffe::SpiffeId;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::BearerError;
 use super::Caller;
+use super::EvidenceError;
 use super::Refusal;
 use crate::ledger::Evidence;
 use crate::ledger::Ledger;
@@ -67,9 +67,9 @@ pub(super) async fn attest(
     bearer: &str,
     ledger: &dyn Ledger,
     now: SystemTime,
-) -> Result<Caller, BearerError> {
+) -> Result<Caller, EvidenceError> {
     let (id, secret_hash) = parse(bearer).ok_or_else(|| refused("malformed"))?;
-    let token = ledger.find_token(id).await.map_err(BearerError::Ledger)?;
+    let token = ledger.find_token(id).await.map_err(EvidenceError::Ledger)?;
     let token = token.ok_or_else(|| refused("not known"))?;
     let matches: bool = token
         .secret_hash
@@ -88,6 +88,7 @@ pub(super) async fn attest(
     Ok(Caller {
         spiffe_id: token.spiffe_id,
         evidence: Evidence::EnrolmentToken(id),
+        shown: Vec::new(),
     })
 }
 
@@ -100,7 +101,7 @@ fn parse(bearer: &str) -> Option<(TokenId, Fingerprint)> {
     (secret.len() == SECRET_LEN).then(|| (id, Fingerprint::of(secret)))
 }
 
-fn refused(reason: &'static str) -> BearerError {
+fn refused(reason: &'static str) -> EvidenceError {
     Refusal::EnrolmentToken { reason }.into()
 }
 

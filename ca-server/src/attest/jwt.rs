@@ -60,6 +60,7 @@ pub(super) fn attest(
     Ok(Caller {
         spiffe_id,
         evidence,
+        shown: Vec::new(),
     })
 }
 

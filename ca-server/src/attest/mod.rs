@@ -16,15 +16,19 @@ use proto::certificate::Certificate;
 use proto::spiffe::SpiffeId;
 use proto::spiffe::TrustDomain;
 
+use crate::ledger::Denial;
 use crate::ledger::Evidence;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
+use crate::ledger::Target;
 
 /// Somebody we believe. Only [`Attestor::attest`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     spiffe_id: SpiffeId,
     evidence: Evidence,
+    /// Serial and key of the certificate it showed, where that is the evidence.
+    shown: Vec<Target>,
 }
 
 impl Caller {
@@ -38,6 +42,13 @@ impl Caller {
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+
+    /// Everything by which it may be denied.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let name = Target::SpiffeId(self.spiffe_id.clone());
+        [vec![name], self.shown.clone()].concat()
     }
 }
 
@@ -92,20 +103,34 @@ impl Attestor {
         roots: &[Certificate],
         now: SystemTime,
     ) -> Result<Caller, AttestError> {
-        let mut refusals = Vec::new();
-        match peer::attest(presented.client_chain, roots, &self.trust_domain, now) {
+        let shown = self.attest_shown(presented.client_chain, roots, now).await;
+        let first = match shown {
             Ok(caller) => return Ok(caller),
-            Err(refusal) => refusals.push(refusal),
-        }
+            Err(EvidenceError::Ledger(error)) => return Err(AttestError::Ledger(error)),
+            Err(EvidenceError::Refused(refusal)) => refusal,
+        };
         match self.attest_bearer(presented.bearer_tokens, now).await {
-            Ok(caller) => return Ok(caller),
-            Err(BearerError::Ledger(error)) => return Err(AttestError::Ledger(error)),
-            Err(BearerError::Refused(refusal)) => refusals.push(refusal),
+            Ok(caller) => Ok(caller),
+            Err(EvidenceError::Ledger(error)) => Err(AttestError::Ledger(error)),
+            Err(EvidenceError::Refused(refusal)) => Err(AttestError::Refused(vec![first, refusal])),
         }
-        Err(AttestError::Refused(refusals))
     }
 
-    async fn attest_bearer(&self, tokens: &[&str], now: SystemTime) -> Result<Caller, BearerError> {
+    async fn attest_shown(
+        &self,
+        client_chain: &[Vec<u8>],
+        roots: &[Certificate],
+        now: SystemTime,
+    ) -> Result<Caller, EvidenceError> {
+        let caller = peer::attest(client_chain, roots, &self.trust_domain, now)?;
+        self.admit(caller).await
+    }
+
+    async fn attest_bearer(
+        &self,
+        tokens: &[&str],
+        now: SystemTime,
+    ) -> Result<Caller, EvidenceError> {
         let token = match tokens {
             [] => return Err(Refusal::NoBearerToken.into()),
             [token] => *token,
@@ -117,9 +142,21 @@ impl Attestor {
             }
         };
         if enrolment::is_enrolment_token(token) {
-            return enrolment::attest(token, &*self.ledger, now).await;
+            let caller = enrolment::attest(token, &*self.ledger, now).await?;
+            return self.admit(caller).await;
         }
-        Ok(jwt::attest(token, &self.issuers, &self.trust_domain, now)?)
+        let caller = jwt::attest(token, &self.issuers, &self.trust_domain, now)?;
+        self.admit(caller).await
+    }
+
+    /// Keeps out who is denied, before its request is looked at, so that it reads the same answer whatever it asks for.
+    /// The last word is the ledger's, at the reservation.
+    async fn admit(&self, caller: Caller) -> Result<Caller, EvidenceError> {
+        let denial = self.ledger.denial_of(caller.targets()).await;
+        match denial.map_err(EvidenceError::Ledger)? {
+            None => Ok(caller),
+            Some(denial) => Err(Refusal::Denied(Box::new(denial)).into()),
+        }
     }
 }
 
@@ -134,6 +171,20 @@ pub enum AttestError {
     Refused(Vec<Refusal>),
 }
 
+impl AttestError {
+    /// The denial, where that is the reason.
+    #[must_use]
+    pub fn denial(&self) -> Option<&Denial> {
+        let Self::Refused(refusals) = self else {
+            return None;
+        };
+        refusals.iter().find_map(|refusal| match refusal {
+            Refusal::Denied(denial) => Some(&**denial),
+            _ => None,
+        })
+    }
+}
+
 /// Why one piece of evidence was not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -144,6 +195,9 @@ pub enum Refusal {
         /// The rule that it breaks.
         reason: String,
     },
+    /// An operator denied the caller, or the certificate that it showed.
+    #[error("{0}")]
+    Denied(Box<Denial>),
     /// The enrolment token is not good.
     #[error("enrolment token: {reason}")]
     EnrolmentToken {
@@ -168,18 +222,18 @@ pub enum Refusal {
 }
 
 #[derive(Debug)]
-enum BearerError {
+enum EvidenceError {
     Ledger(LedgerError),
     Refused(Refusal),
 }
 
-impl From<Refusal> for BearerError {
+impl From<Refusal> for EvidenceError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<jwt::JwtError> for BearerError {
+impl From<jwt::JwtError> for EvidenceError {
     fn from(error: jwt::JwtError) -> Self {
         Self::Refused(error.into())
     }

@@ -12,6 +12,7 @@ use proto::spiffe::TrustDomain;
 use super::Caller;
 use super::Refusal;
 use crate::ledger::Evidence;
+use crate::ledger::Target;
 
 pub(super) fn attest(
     client_chain: &[Vec<u8>],
@@ -39,12 +40,14 @@ pub(super) fn attest(
     let spiffe_id = verified
         .spiffe_id
         .ok_or_else(|| refused("no SPIFFE ID".to_owned()))?;
-    let serial = chain
-        .first()
-        .map_or_else(String::new, |leaf| hex(&leaf.facts().serial));
+    let leaf = chain.first().ok_or_else(|| refused("no leaf".to_owned()))?;
+    let serial = hex(&leaf.facts().serial);
+    let mut shown = Target::all_of(leaf);
+    shown.retain(|target| !matches!(target, Target::SpiffeId(_)));
     Ok(Caller {
         spiffe_id,
         evidence: Evidence::ClientCertificate { serial },
+        shown,
     })
 }
 

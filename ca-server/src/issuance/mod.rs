@@ -15,6 +15,7 @@ use crate::authority::Authority;
 use crate::authority::Generation;
 use crate::authority::Leaf;
 use crate::authority::SignError;
+use crate::ledger::Denial;
 use crate::ledger::Evidence;
 use crate::ledger::Intent;
 use crate::ledger::Ledger;
@@ -109,6 +110,7 @@ impl Issuance {
             reserved_at: now,
             evidence: caller.evidence().clone(),
             request_id: request.request_id.to_owned(),
+            caller: caller.targets(),
         };
         self.sign_reserved(generation, intent, csr.public_key())
             .await
@@ -140,6 +142,7 @@ impl Issuance {
             reserved_at: now,
             evidence: Evidence::Own,
             request_id: request_id.to_owned(),
+            caller: Vec::new(),
         };
         self.sign_reserved(generation, intent, public_key).await
     }
@@ -206,6 +209,17 @@ fn window(generation: &Generation) -> Result<Validity, IssueError> {
             .subject
             .clone(),
     })
+}
+
+impl IssueError {
+    /// The denial, where that is the reason.
+    #[must_use]
+    pub fn denial(&self) -> Option<&Denial> {
+        match self {
+            Self::Ledger(LedgerError::Denied(denial)) => Some(denial),
+            _ => None,
+        }
+    }
 }
 
 /// Why no leaf was issued.

@@ -1,8 +1,9 @@
-//! What did we promise? Every leaf that was ever signed, and every enrolment token.
+//! What did we promise, and whom do we refuse? Every leaf that was ever signed, enrolment tokens, denials.
 //!
 //! An intent is durable before anything is signed; the record of the leaf rides a later flush.
 
 pub mod archive;
+mod denial;
 mod embedded;
 mod query;
 mod token;
@@ -19,6 +20,12 @@ use crate::x509::LeafName;
 use crate::x509::Serial;
 use crate::x509::Validity;
 
+pub use denial::Denial;
+pub use denial::Reason;
+pub use denial::ReasonError;
+pub use denial::SerialNumber;
+pub use denial::SerialNumberError;
+pub use denial::Target;
 pub use embedded::Figures;
 pub use embedded::LedgerOpenError;
 pub use embedded::LedgerOptions;
@@ -36,6 +43,8 @@ pub use token::TokenId;
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
     /// Makes `intent` durable, and in the same batch spends the token of `intent.evidence`, if that is one.
+    ///
+    /// Once [`Self::deny`] has answered, nothing that it is aimed at is reserved or repeated, except for the CA itself.
     ///
     /// # Errors
     /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
@@ -95,6 +104,42 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         now: SystemTime,
     ) -> Result<Option<Token>, LedgerError>;
 
+    /// Makes a denial durable, in the place of an earlier one of the same target.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn deny(&self, denial: Denial) -> Result<(), LedgerError>;
+
+    /// Takes a denial back, durably, and answers it; `None` when there is no such denial.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn allow(&self, target: Target) -> Result<Option<Denial>, LedgerError>;
+
+    /// All denials, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn list_denials(&self) -> Result<Vec<Denial>, LedgerError>;
+
+    /// For each list of targets, the first of them that is denied, if one is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn denials_of(
+        &self,
+        targets: Vec<Vec<Target>>,
+    ) -> Result<Vec<Option<Denial>>, LedgerError>;
+
+    /// The first of `targets` that is denied, if one is.
+    ///
+    /// # Errors
+    /// As [`Self::denials_of`].
+    async fn denial_of(&self, targets: Vec<Target>) -> Result<Option<Denial>, LedgerError> {
+        let found = self.denials_of(vec![targets]).await?;
+        Ok(found.into_iter().flatten().next())
+    }
+
     /// Writes something and waits until it is durable: is the store well?
     ///
     /// # Errors
@@ -123,6 +168,29 @@ pub struct Intent {
     pub evidence: Evidence,
     /// Names the request in the log.
     pub request_id: String,
+    /// What of the caller may be denied: its SPIFFE ID, and of its certificate number and key. For the
+    /// reservation only: it is not stored.
+    #[serde(skip)]
+    pub caller: Vec<Target>,
+}
+
+impl Intent {
+    /// Everything that must not be denied for this to be signed. The CA's own certificate cannot be denied.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        if self.evidence == Evidence::Own {
+            return Vec::new();
+        }
+        let mut targets = self.caller.clone();
+        if let LeafName::Workload(id) = &self.name {
+            let name = Target::SpiffeId(id.clone());
+            if !targets.contains(&name) {
+                targets.push(name);
+            }
+        }
+        targets.push(Target::Key(self.key));
+        targets
+    }
 }
 
 /// How a caller proved who it is, as far as an auditor needs it.
@@ -185,6 +253,9 @@ pub enum LedgerError {
         /// How long it is.
         len: usize,
     },
+    /// The caller, its evidence, or the key that it wants signed is denied.
+    #[error("{0}")]
+    Denied(Box<Denial>),
     /// A stored row does not decode.
     #[error("the ledger's row {key} does not decode")]
     Malformed {

@@ -24,6 +24,8 @@ pub struct Metrics {
     pub requests: IntCounter,
     /// `citadel_server_authentication_failure_count`: callers who were not recognised.
     pub attest_failures: IntCounter,
+    /// `signet_denied_total{by}`: refused because of a denial, by `spiffe-id`, `serial` or `key`; in the count above too.
+    pub denied: IntCounterVec,
     /// `citadel_server_csr_parsing_err_count`: CSRs that were refused.
     pub csr_refusals: IntCounter,
     /// `citadel_server_csr_sign_err_count{error}`: leaves that were not signed, by Istio's reasons.
@@ -87,6 +89,12 @@ impl Metrics {
                 &registry,
                 "citadel_server_authentication_failure_count",
                 "Callers who were not recognised.",
+            )?,
+            denied: counters(
+                &registry,
+                "signet_denied_total",
+                "Callers who were refused because of a denial.",
+                "by",
             )?,
             csr_refusals: counter(
                 &registry,

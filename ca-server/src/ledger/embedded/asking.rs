@@ -13,6 +13,7 @@ use super::command::Envelope;
 use super::command::Question;
 use super::gave_up;
 use super::read::Reader;
+use crate::ledger::Denial;
 use crate::ledger::Entry;
 use crate::ledger::Intent;
 use crate::ledger::Ledger;
@@ -20,6 +21,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::Page;
 use crate::ledger::Query;
 use crate::ledger::Reservation;
+use crate::ledger::Target;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
 use crate::x509::Serial;
@@ -73,6 +75,30 @@ impl Ledger for SledLedger {
     ) -> Result<Option<Token>, LedgerError> {
         let (question, answered) = Question::new();
         self.ask(Command::RevokeToken(id, question), answered).await
+    }
+
+    async fn deny(&self, denial: Denial) -> Result<(), LedgerError> {
+        let (question, answered) = Question::new();
+        self.ask(Command::Deny(Box::new(denial), question), answered)
+            .await
+    }
+
+    async fn allow(&self, target: Target) -> Result<Option<Denial>, LedgerError> {
+        let (question, answered) = Question::new();
+        self.ask(Command::Allow(Box::new(target), question), answered)
+            .await
+    }
+
+    async fn list_denials(&self) -> Result<Vec<Denial>, LedgerError> {
+        self.read(|reader| reader.list_denials()).await
+    }
+
+    async fn denials_of(
+        &self,
+        targets: Vec<Vec<Target>>,
+    ) -> Result<Vec<Option<Denial>>, LedgerError> {
+        self.read(move |reader| targets.iter().map(|each| reader.denial_of(each)).collect())
+            .await
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {

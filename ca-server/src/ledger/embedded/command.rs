@@ -6,9 +6,11 @@ use tokio::sync::oneshot;
 use super::failure::Failure;
 use super::failure::Stop;
 use super::staging::Staging;
+use crate::ledger::Denial;
 use crate::ledger::Intent;
 use crate::ledger::LedgerError;
 use crate::ledger::Reservation;
+use crate::ledger::Target;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
 use crate::x509::Serial;
@@ -21,8 +23,10 @@ pub(super) struct Envelope {
 
 /// Something that writes, or the end.
 pub(super) enum Command {
+    Allow(Box<Target>, Question<Option<Denial>>),
     Close(oneshot::Sender<Result<(), LedgerError>>),
     CreateToken(Box<Token>, Question<()>),
+    Deny(Box<Denial>, Question<()>),
     Probe(Question<()>),
     Record(Serial, Vec<u8>, Question<()>),
     Reserve(Box<Intent>, Question<Reservation>),
@@ -36,8 +40,10 @@ impl Command {
     /// Only what breaks the whole group; a refusal becomes the answer.
     pub(super) fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), Failure> {
         match self {
+            Self::Allow(target, question) => question.settle(staging.allow(target)),
             Self::Close(_) => Ok(()),
             Self::CreateToken(token, question) => question.settle(staging.create_token(token)),
+            Self::Deny(denial, question) => question.settle(staging.deny(denial)),
             Self::Probe(question) => question.settle(staging.probe()),
             Self::Record(serial, leaf, question) => question.settle(staging.record(*serial, leaf)),
             Self::Reserve(intent, question) => question.settle(staging.reserve(intent)),
@@ -53,10 +59,12 @@ impl Command {
     /// Answers what was worked out.
     pub(super) fn answer(self) {
         match self {
+            Self::Allow(_, question) => question.answer(),
             Self::Close(answer) => drop(answer.send(Ok(()))),
             Self::Reserve(_, question) => question.answer(),
             Self::RevokeToken(_, question) => question.answer(),
             Self::CreateToken(_, question)
+            | Self::Deny(_, question)
             | Self::Probe(question)
             | Self::Record(_, _, question) => question.answer(),
         }
@@ -65,10 +73,12 @@ impl Command {
     /// Answers that the store is not available, whatever was worked out.
     pub(super) fn fail(self, error: LedgerError) {
         match self {
+            Self::Allow(_, question) => question.fail(error),
             Self::Close(answer) => drop(answer.send(Err(error))),
             Self::Reserve(_, question) => question.fail(error),
             Self::RevokeToken(_, question) => question.fail(error),
             Self::CreateToken(_, question)
+            | Self::Deny(_, question)
             | Self::Probe(question)
             | Self::Record(_, _, question) => question.fail(error),
         }

@@ -125,7 +125,7 @@ impl SledLedger {
         self.shared.tally.figures()
     }
 
-    /// Writes an archive of entries, leaves and tokens, and answers `out` and how many rows there are in it.
+    /// Writes an archive of entries, leaves, tokens and denials, and answers `out` and how many rows there are in it.
     ///
     /// Everything that was acknowledged before the call is inside. What is written meanwhile may be or not, but never
     /// a leaf without its entry, and an entry that spent a token has that token in its spent form.

@@ -1,5 +1,6 @@
 //! What is in the ledger? Reading, on a thread that may block.
 
+use std::cmp::Reverse;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,11 +18,13 @@ use super::shared::Tally;
 use super::walk::Below;
 use super::walk::Walk;
 use crate::ledger::Cursor;
+use crate::ledger::Denial;
 use crate::ledger::Entry;
 use crate::ledger::Intent;
 use crate::ledger::LedgerError;
 use crate::ledger::Page;
 use crate::ledger::Query;
+use crate::ledger::Target;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
 use crate::x509::LeafName;
@@ -55,6 +58,26 @@ impl Reader<'_> {
         }
         tokens.reverse();
         Ok(tokens)
+    }
+
+    pub(super) fn denial_of(&self, targets: &[Target]) -> Result<Option<Denial>, LedgerError> {
+        for target in targets {
+            if let Some(denial) = self.get(&keys::denial(target))? {
+                return Ok(Some(denial));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn list_denials(&self) -> Result<Vec<Denial>, LedgerError> {
+        let mut denials: Vec<Denial> = Vec::new();
+        for row in self.tree.scan_prefix([keys::DENIALS]) {
+            let (key, value) = row.map_err(Failure::from)?;
+            self.count();
+            denials.push(rows::decode(&key, &value)?);
+        }
+        denials.sort_by_key(|denial| Reverse(denial.since));
+        Ok(denials)
     }
 
     pub(super) fn last_leaf_under_each_root(

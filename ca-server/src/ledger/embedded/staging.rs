@@ -11,11 +11,13 @@ use serde::de::DeserializeOwned;
 use super::failure::Stop;
 use super::keys;
 use super::rows;
+use crate::ledger::Denial;
 use crate::ledger::Entry;
 use crate::ledger::Evidence;
 use crate::ledger::Intent;
 use crate::ledger::LedgerError;
 use crate::ledger::Reservation;
+use crate::ledger::Target;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
 use crate::x509::Serial;
@@ -26,7 +28,8 @@ use super::spend::spend;
 /// The tree, with the rows of a group over it.
 pub(super) struct Staging<'a> {
     tree: &'a sled::Tree,
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// `None` takes a row away.
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl<'a> Staging<'a> {
@@ -42,13 +45,20 @@ impl<'a> Staging<'a> {
         let mut batch = sled::Batch::default();
         let any = !self.rows.is_empty();
         for (key, value) in self.rows {
-            batch.insert(key, value);
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
         }
         any.then_some(batch)
     }
 
     /// Stages an intent, its index rows, its root's last second and the token that it spends.
+    ///
+    /// Denials are looked at here, in the order in which commands came: whoever was told that a denial is in effect can
+    /// rely on it.
     pub(super) fn reserve(&mut self, intent: &Intent) -> Result<Reservation, Stop> {
+        self.refuse_denied(&intent.targets())?;
         let mut staged = Vec::new();
         if let Evidence::EnrolmentToken(id) = intent.evidence {
             let token: Option<Token> = self.get(&keys::token(id))?;
@@ -56,6 +66,7 @@ impl<'a> Staging<'a> {
                 Spend::Now(token) => staged.push((keys::token(id), rows::encode(&token)?)),
                 Spend::Again { token, earlier } => {
                     if let Some(entry) = self.recorded(earlier)? {
+                        self.refuse_denied(&[Target::from(earlier)])?;
                         return Ok(Reservation::Repeat(Box::new(entry)));
                     }
                     if self.may_be_in_flight(earlier, intent)? {
@@ -71,7 +82,7 @@ impl<'a> Staging<'a> {
         }
         staged.extend(rows::of_intent(intent)?);
         staged.push(self.last_second_under_root_of(intent)?);
-        self.rows.extend(staged);
+        self.rows.extend(staged.into_iter().map(written));
         Ok(Reservation::Reserved)
     }
 
@@ -90,7 +101,8 @@ impl<'a> Staging<'a> {
         if !self.has(&keys::entry(serial))? {
             return Err(LedgerError::NotReserved { serial }.into());
         }
-        self.rows.extend([rows::of_leaf(serial, leaf_der)?]);
+        self.rows
+            .extend([written(rows::of_leaf(serial, leaf_der)?)]);
         Ok(())
     }
 
@@ -118,10 +130,34 @@ impl<'a> Staging<'a> {
         Ok(Some(token))
     }
 
+    /// Stages a denial, over an earlier one of the same target.
+    pub(super) fn deny(&mut self, denial: &Denial) -> Result<(), Stop> {
+        Ok(self.put(keys::denial(&denial.target), denial)?)
+    }
+
+    /// Stages the end of a denial.
+    pub(super) fn allow(&mut self, target: &Target) -> Result<Option<Denial>, Stop> {
+        let key = keys::denial(target);
+        let denial = self.get(&key)?;
+        if denial.is_some() {
+            self.rows.insert(key, None);
+        }
+        Ok(denial)
+    }
+
     /// Stages a row that is different each time.
     pub(super) fn probe(&mut self) -> Result<(), Stop> {
         let count: u64 = self.get(&keys::PROBE_ROW)?.unwrap_or(0);
         Ok(self.put(keys::PROBE_ROW.to_vec(), &count.wrapping_add(1))?)
+    }
+
+    fn refuse_denied(&self, targets: &[Target]) -> Result<(), Stop> {
+        for target in targets {
+            if let Some(denial) = self.get::<Denial>(&keys::denial(target))? {
+                return Err(LedgerError::Denied(Box::new(denial)).into());
+            }
+        }
+        Ok(())
     }
 
     fn recorded(&self, serial: Serial) -> Result<Option<Entry>, Stop> {
@@ -144,8 +180,9 @@ impl<'a> Staging<'a> {
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Stop> {
-        if let Some(value) = self.rows.get(key) {
-            return Ok(Some(rows::decode(key, value)?));
+        if let Some(staged) = self.rows.get(key) {
+            let value = staged.as_deref().map(|value| rows::decode(key, value));
+            return Ok(value.transpose()?);
         }
         match self.tree.get(key)? {
             Some(value) => Ok(Some(rows::decode(key, &value)?)),
@@ -154,13 +191,20 @@ impl<'a> Staging<'a> {
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, Stop> {
-        Ok(self.rows.contains_key(key) || self.tree.contains_key(key)?)
+        match self.rows.get(key) {
+            Some(staged) => Ok(staged.is_some()),
+            None => Ok(self.tree.contains_key(key)?),
+        }
     }
 
     fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), LedgerError> {
-        self.rows.insert(key, rows::encode(value)?);
+        self.rows.insert(key, Some(rows::encode(value)?));
         Ok(())
     }
+}
+
+fn written((key, value): rows::Row) -> (Vec<u8>, Option<Vec<u8>>) {
+    (key, Some(value))
 }
 
 /// From reservation to record, at the longest: the time after which the ledger answers with `Unavailable`.

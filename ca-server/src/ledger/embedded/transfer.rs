@@ -18,6 +18,7 @@ use super::shared::Shared;
 use super::store::Expect;
 use super::store::Store;
 use super::store::sync_parent;
+use crate::ledger::Denial;
 use crate::ledger::Intent;
 use crate::ledger::Token;
 use crate::ledger::archive::ArchiveError;
@@ -28,10 +29,10 @@ use crate::ledger::archive::ArchivedRow;
 /// Writes every fact to `out`. Takes the handle anew for each chunk, so that it never stands in the way of a reopening.
 ///
 /// The order makes a scan without a snapshot consistent: a leaf comes after its entry into the ledger, so leaves are read
-/// first; a token is spent with an entry, so tokens are read last.
+/// first; a token is spent with an entry, so tokens are read after those. Denials stand alone.
 pub(super) fn export<W: Write>(shared: &Shared, out: W) -> Result<(W, u64), ArchiveError> {
     let mut archive = ArchiveWriter::begin(out, keys::LAYOUT)?;
-    for kind in [keys::LEAVES, keys::ENTRIES, keys::TOKENS] {
+    for kind in [keys::LEAVES, keys::ENTRIES, keys::TOKENS, keys::DENIALS] {
         let mut from = vec![kind];
         while let Some(last) = export_chunk(shared, kind, &from, &mut archive)? {
             from = last;
@@ -115,6 +116,10 @@ fn rows_of(
     roots: &mut BTreeMap<Vec<u8>, u64>,
 ) -> Result<Vec<rows::Row>, ArchiveError> {
     match key.first() {
+        Some(&keys::DENIALS) => {
+            rows::decode::<Denial>(&key, &value)?;
+            Ok(vec![(key, value)])
+        }
         Some(&keys::ENTRIES) => {
             let intent: Intent = rows::decode(&key, &value)?;
             let last = roots.entry(keys::root(&intent.root)).or_default();

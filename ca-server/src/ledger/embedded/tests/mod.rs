@@ -1,6 +1,7 @@
 //! Does the ledger keep its promises? One file for each kind of them; here is what they share.
 
 mod archive;
+mod denials;
 mod durability;
 mod listing;
 mod opening;
@@ -79,6 +80,7 @@ pub(super) fn intent(seconds: u64, number: u64) -> Intent {
         reserved_at: at(seconds) + Duration::from_nanos(7),
         evidence: Evidence::Own,
         request_id: "r-1".to_owned(),
+        caller: Vec::new(),
     }
 }
 
