@@ -182,7 +182,7 @@ impl AdminService for Admin {
             .await
             .map_err(|error| status(&error))?;
         Ok(Response::new(signet::ListCertificatesResponse {
-            certificates: page.entries.iter().map(messages::certificate).collect(),
+            certificates: self.marked(&page.entries).await?,
             next_page_token: page.next.map_or_else(String::new, |cursor| hex(&cursor.0)),
         }))
     }
@@ -201,7 +201,36 @@ impl AdminService for Admin {
             .map_err(|error| status(&error))?;
         let entry = entry
             .ok_or_else(|| Status::not_found(format!("no certificate with serial {serial}")))?;
-        Ok(Response::new(messages::certificate(&entry)))
+        let marked = self.marked(&[entry]).await?.into_iter().next();
+        marked
+            .map(Response::new)
+            .ok_or_else(|| Status::internal("the certificate was lost on the way"))
+    }
+
+    async fn deny(
+        &self,
+        request: Request<signet::DenyRequest>,
+    ) -> Result<Response<signet::DenyResponse>, Status> {
+        let denied = self.deny_target(request.into_inner()).await;
+        denied.map(Response::new)
+    }
+
+    async fn allow(
+        &self,
+        request: Request<signet::AllowRequest>,
+    ) -> Result<Response<signet::AllowResponse>, Status> {
+        let allowed = self.allow_target(request.into_inner()).await;
+        allowed.map(Response::new)
+    }
+
+    type ListDenialsStream = Pin<Box<dyn Stream<Item = Result<signet::Denial, Status>> + Send>>;
+
+    async fn list_denials(
+        &self,
+        _request: Request<signet::ListDenialsRequest>,
+    ) -> Result<Response<Self::ListDenialsStream>, Status> {
+        let denials = self.denials().await?.into_iter().map(Ok);
+        Ok(Response::new(Box::pin(tokio_stream::iter(denials))))
     }
 
     type BackupStream = Pin<Box<dyn Stream<Item = Result<signet::BackupChunk, Status>> + Send>>;
@@ -226,7 +255,7 @@ impl AdminService for Admin {
 }
 
 impl Admin {
-    fn workload_id(&self, text: &str) -> Result<SpiffeId, Status> {
+    pub(super) fn workload_id(&self, text: &str) -> Result<SpiffeId, Status> {
         let id: SpiffeId = text.parse().map_err(|error| {
             Status::invalid_argument(format!("{text:?} is not a SPIFFE ID: {error}"))
         })?;
@@ -277,7 +306,7 @@ fn query(request: signet::ListCertificatesRequest) -> Result<Query, Status> {
 }
 
 /// Operators are told everything.
-fn status(error: &LedgerError) -> Status {
+pub(super) fn status(error: &LedgerError) -> Status {
     match error {
         LedgerError::Unavailable { .. } => Status::unavailable(error.to_string()),
         LedgerError::Malformed { .. } => Status::data_loss(error.to_string()),

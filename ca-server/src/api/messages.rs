@@ -5,13 +5,16 @@ use std::time::SystemTime;
 
 use prost_types::Timestamp;
 use proto::signet;
+use proto::signet::denial_target::Target as Wire;
 
+use crate::ledger::Denial;
 use crate::ledger::Entry;
+use crate::ledger::Target;
 use crate::ledger::Token;
 use crate::telemetry::metrics::Held;
 use crate::x509::LeafName;
 
-pub(super) fn certificate(entry: &Entry) -> signet::Certificate {
+pub(super) fn certificate(entry: &Entry, denied: Option<&Denial>) -> signet::Certificate {
     let intent = &entry.intent;
     let (name, purpose) = leaf_name(&intent.name);
     let state = if entry.leaf_der.is_some() {
@@ -36,6 +39,22 @@ pub(super) fn certificate(entry: &Entry) -> signet::Certificate {
             .leaf_der
             .as_deref()
             .map_or_else(String::new, certificate_pem),
+        denial: denied.map(denial),
+    }
+}
+
+pub(super) fn denial(denial: &Denial) -> signet::Denial {
+    let target = match &denial.target {
+        Target::SpiffeId(id) => Wire::SpiffeId(id.to_string()),
+        Target::Serial(number) => Wire::Serial(number.to_string()),
+        Target::Key(key) => Wire::KeySha256(key.to_string()),
+    };
+    signet::Denial {
+        target: Some(signet::DenialTarget {
+            target: Some(target),
+        }),
+        reason: denial.reason.as_str().to_owned(),
+        since: Some(denial.since.into()),
     }
 }
 

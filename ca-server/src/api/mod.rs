@@ -4,6 +4,7 @@ pub mod admin;
 pub mod certificates;
 pub mod connection;
 mod deadline;
+mod denials;
 pub mod http;
 pub mod http_port;
 pub mod listener;

@@ -2,6 +2,7 @@
 //!
 //! Flags beat the environment, the environment beats `--config FILE`, the file beats the defaults.
 
+mod denials;
 mod serve;
 mod settings;
 
@@ -18,6 +19,9 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use proto::settings_file::SettingsFileError;
 
+pub use self::denials::CertsAllow;
+pub use self::denials::CertsDeny;
+pub use self::denials::DenialTarget;
 pub use self::serve::LogFormat;
 pub use self::serve::Serve;
 
@@ -125,6 +129,16 @@ pub enum Certs {
     List(CertsList),
     /// Show one certificate.
     Show(CertsShow),
+    /// Issue nothing more to a SPIFFE ID, for a certificate or for a key. This is not revocation.
+    ///
+    /// From the moment that this command returns, renewal and enrolment are refused, on kept connections too. A
+    /// certificate that is already out there stays valid until it expires: peers do not ask. Short lifetimes are
+    /// what makes a denial bite.
+    Deny(CertsDeny),
+    /// Take a denial back.
+    Allow(CertsAllow),
+    /// List what is denied, newest first. Certificates already out there stay valid until they expire.
+    Denied(Operator),
 }
 
 /// `certs list`

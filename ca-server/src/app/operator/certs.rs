@@ -1,4 +1,4 @@
-//! `ca-server certs list|show`
+//! `ca-server certs list|show`, and the way to what is said about denials.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::OperatorError;
 use super::connect;
+use super::denials;
+use super::denials::DenialRow;
 use super::output;
 use crate::cli;
 use crate::cli::Output;
@@ -21,6 +23,9 @@ pub(in crate::app) async fn certs(command: cli::Certs) -> Result<(), OperatorErr
     match command {
         cli::Certs::List(options) => list(options).await,
         cli::Certs::Show(options) => show(options).await,
+        cli::Certs::Deny(options) => denials::deny(options).await,
+        cli::Certs::Allow(options) => denials::allow(options).await,
+        cli::Certs::Denied(options) => denials::denied(options).await,
     }
 }
 
@@ -47,7 +52,10 @@ async fn list(options: cli::CertsList) -> Result<(), OperatorError> {
         Output::Table => output::table(
             &["SERIAL", "NAME", "STATE", "NOT AFTER", "EVIDENCE"],
             rows.into_iter()
-                .map(|row| vec![row.serial, row.name, row.state, row.not_after, row.evidence])
+                .map(|row| {
+                    let state = row.state_for_people();
+                    vec![row.serial, row.name, state, row.not_after, row.evidence]
+                })
                 .collect(),
         )?,
     }
@@ -101,16 +109,28 @@ struct Row {
     root_sha256: String,
     evidence: String,
     request_id: String,
+    /// Set while its SPIFFE ID, serial or key is denied.
+    denied: Option<DenialRow>,
     pem: String,
 }
 
 impl Row {
+    fn state_for_people(&self) -> String {
+        match self.denied {
+            Some(_) => format!("{}, denied", self.state),
+            None => self.state.clone(),
+        }
+    }
+
     fn lines(self) -> impl Iterator<Item = (&'static str, String)> {
+        let denied = self.denied.as_ref();
+        let denied = denied.map_or_else(|| "no".to_owned(), DenialRow::sentence);
         [
             ("serial", self.serial),
             ("name", self.name),
             ("purpose", self.purpose),
             ("state", self.state),
+            ("denied", denied),
             ("not before", self.not_before),
             ("not after", self.not_after),
             ("reserved at", self.reserved_at),
@@ -139,6 +159,7 @@ impl From<Certificate> for Row {
             root_sha256: certificate.root_sha256,
             evidence: certificate.evidence,
             request_id: certificate.request_id,
+            denied: certificate.denial.map(DenialRow::from),
             pem: certificate.pem,
         }
     }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod certs;
+mod denials;
 pub(super) mod output;
 mod status;
 mod token;

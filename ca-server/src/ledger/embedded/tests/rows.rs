@@ -3,8 +3,10 @@
 use super::super::keys;
 use super::super::rows;
 use super::*;
+use crate::ledger::Denial;
 use crate::ledger::LedgerError;
 use crate::ledger::Spent;
+use crate::ledger::Target;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -78,6 +80,30 @@ fn the_bytes_of_tokens_and_leaves_do_not_change() {
     let (key, value) = rows::of_leaf(serial(NOON, 1), &[0x30, 0x82]).unwrap();
     assert_eq!(hex(&key), "4c019e7044880000000000000000000001");
     assert_eq!(hex(&value), "01023082");
+}
+
+#[test]
+fn the_bytes_of_denials_do_not_change() {
+    let number = Target::from(serial(NOON, 1));
+    let table = [Target::SpiffeId(id(CART)), number, Target::Key(key("a"))];
+    let mut seen = Vec::new();
+    for target in table {
+        let denial_key = keys::denial(&target);
+        let reason = "lost".parse().unwrap();
+        let since = at(NOON);
+        let denial = Denial {
+            target,
+            reason,
+            since,
+        };
+        let row = [denial_key, rows::encode(&denial).unwrap()].concat();
+        let digest = hex(Fingerprint::of(&row).as_bytes());
+        seen.push(digest[..16].to_owned());
+    }
+    assert_eq!(
+        seen,
+        ["d8acdac3c5f5deff", "189d359fd5ee998d", "9a94468f92d6924b"]
+    );
 }
 
 #[test]
