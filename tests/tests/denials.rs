@@ -1,6 +1,6 @@
 //! Who is denied gets nothing more, on every way in, until allowed again; and the operator sees it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
 

@@ -17,13 +17,12 @@ use tonic::Status;
 use tracing::info;
 
 use super::messages;
+use super::search;
 use crate::attest::enrolment;
 use crate::backup;
 use crate::clock::Clock;
-use crate::ledger::Cursor;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
-use crate::ledger::Query;
 use crate::ledger::TokenId;
 use crate::telemetry::metrics::Held;
 use crate::x509::Entropy;
@@ -175,7 +174,7 @@ impl AdminService for Admin {
         &self,
         request: Request<signet::ListCertificatesRequest>,
     ) -> Result<Response<signet::ListCertificatesResponse>, Status> {
-        let query = query(request.into_inner())?;
+        let query = search::query(request.into_inner())?;
         let page = self
             .ledger
             .list(query)
@@ -183,7 +182,10 @@ impl AdminService for Admin {
             .map_err(|error| status(&error))?;
         Ok(Response::new(signet::ListCertificatesResponse {
             certificates: self.marked(&page.entries).await?,
-            next_page_token: page.next.map_or_else(String::new, |cursor| hex(&cursor.0)),
+            next_page_token: page
+                .next
+                .as_ref()
+                .map_or_else(String::new, search::page_token),
         }))
     }
 
@@ -279,32 +281,6 @@ fn token_ttl(ttl: Option<Duration>) -> Result<Duration, Status> {
         .ok_or_else(|| Status::invalid_argument("a token lives between 1 second and 30 days"))
 }
 
-fn query(request: signet::ListCertificatesRequest) -> Result<Query, Status> {
-    let spiffe_id = match request.spiffe_id.as_str() {
-        "" => None,
-        text => Some(text.parse().map_err(|error| {
-            Status::invalid_argument(format!("{text:?} is not a SPIFFE ID: {error}"))
-        })?),
-    };
-    let after = match request.page_token.as_str() {
-        "" => None,
-        text => Some(Cursor(
-            unhex(text).ok_or_else(|| Status::invalid_argument("bad page token"))?,
-        )),
-    };
-    let limit = match usize::try_from(request.page_size) {
-        Ok(0) | Err(_) => DEFAULT_PAGE,
-        Ok(size) => size.min(MAX_PAGE),
-    };
-    Ok(Query {
-        spiffe_id,
-        expires_before: request.expires_before.and_then(messages::time),
-        expires_after: request.expires_after.and_then(messages::time),
-        limit,
-        after,
-    })
-}
-
 /// Operators are told everything.
 pub(super) fn status(error: &LedgerError) -> Status {
     match error {
@@ -314,23 +290,6 @@ pub(super) fn status(error: &LedgerError) -> Status {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<char> = text.chars().collect();
-    let pairs = digits.chunks(2).map(|pair| {
-        let pair: String = pair.iter().collect();
-        (pair.len() == 2)
-            .then(|| u8::from_str_radix(&pair, 16).ok())
-            .flatten()
-    });
-    pairs.collect()
-}
-
 const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 const MIN_TOKEN_TTL: Duration = Duration::from_secs(1);
 const MAX_TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
-const DEFAULT_PAGE: usize = 100;
-const MAX_PAGE: usize = 1000;

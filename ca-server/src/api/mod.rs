@@ -10,6 +10,7 @@ pub mod http_port;
 pub mod listener;
 mod messages;
 mod preface;
+mod search;
 pub mod status;
 pub mod tls;
 
