@@ -296,3 +296,26 @@ async fn denials_survive_a_restart_and_a_restored_backup() {
         assert_refused(ask(&mut agent).await, &data_dir.display().to_string());
     }
 }
+
+#[tokio::test]
+async fn a_denial_of_the_authoritys_own_certificate_does_not_stop_it_from_serving() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = || Setup {
+        data_dir: Some(dir.path().join("data")),
+        ..Setup::default()
+    };
+    let mut ca = TestCa::start_with(setup());
+    let listed: Value =
+        serde_json::from_str(&ca.operator(&["certs", "list", "--output", "json"])).unwrap();
+    assert_eq!(listed[0]["purpose"], "serving");
+    for (flag, field) in [("--serial", "serial"), ("--key-sha256", "key_sha256")] {
+        let _said = ca.operator(&["certs", "deny", flag, listed[0][field].as_str().unwrap()]);
+    }
+    ca.stop();
+    let ca = TestCa::start_with(setup());
+    assert_eq!(ca.http_get("/readyz").0, 200);
+    let marked = ca.operator(&["certs", "list"]);
+    assert!(!marked.contains("denied"), "{marked}");
+    let mut agent = Agent::connect(ca.grpc, &ca.roots_pem(), &[&ca.token(CART)], None).await;
+    ask(&mut agent).await.unwrap();
+}

@@ -157,6 +157,11 @@ impl Issuance {
         if let Reservation::Repeat(entry) = self.ledger.reserve(intent.clone()).await? {
             return repeat(generation, entry.intent, entry.leaf_der);
         }
+        // From here on as the ledger has it.
+        let intent = Intent {
+            caller: Vec::new(),
+            ..intent
+        };
         let leaf = sign(&generation, &intent, public_key)?;
         self.ledger
             .record(intent.serial, leaf.der().to_vec())
