@@ -1,7 +1,7 @@
 //! Signet's certificate authority.
 //!
 //! ```text
-//! main ─▶ cli ─▶ config            proto ◀── every room
+//! main ─▶ cli ◀─ config            proto ◀── every room
 //!   └──▶ app ─▶ all rooms
 //! api ─▶ attest, issuance; authority and ledger to read and for operators' calls
 //! attest ─▶ ledger (tokens)

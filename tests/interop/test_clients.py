@@ -1,6 +1,7 @@
 """Clients of other people's making get certificates that other people's code believes."""
 
 import datetime
+import pathlib
 import socket
 import ssl
 import subprocess
@@ -53,7 +54,9 @@ def test_pyca_verifies_the_chain_for_a_tls_client(server, kind):
     assert len(verified.chain) == 3
 
 
-def test_s_client_sees_leaf_ca_and_root_of_a_python_server(server, tmp_path):
+def test_s_client_sees_leaf_ca_and_root_of_a_python_server(start, tmp_path):
+    bundle = pathlib.Path("testdata/bundles/sample-shape")
+    server = start(root_ca_dir=bundle)
     (tmp_path / "token").write_text(server.token(CART))
     out = tmp_path / "out"
     roots = tmp_path / "roots.pem"
@@ -74,5 +77,7 @@ def test_s_client_sees_leaf_ca_and_root_of_a_python_server(server, tmp_path):
             ["openssl", "s_client", "-showcerts", "-connect", f"127.0.0.1:{port}", "-CAfile", out / "root-cert.pem"],
             input="Q\n", capture_output=True, text=True)
         thread.join()
-    assert shown.stdout.count("BEGIN CERTIFICATE") == 3, shown.stdout
+    _, ca, root = x509.load_pem_x509_certificates(shown.stdout.encode())
+    for seen, name in [(ca, "ca-cert.pem"), (root, "root-cert.pem")]:
+        assert seen == x509.load_pem_x509_certificate((bundle / name).read_bytes()), name
     assert "Verify return code: 0 (ok)" in shown.stdout

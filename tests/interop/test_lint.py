@@ -21,11 +21,13 @@ def lint(path):
     return findings - KNOWN_FALSE_POSITIVES
 
 
-@pytest.mark.parametrize("kind", ["p256", "p384", "rsa"])
-def test_a_workload_leaf_is_clean(server, tmp_path, kind):
-    leaf = tmp_path / "leaf.pem"
-    leaf.write_text(server.create(csr_of(new_key(kind)), bearer=server.jwt())[0])
-    assert lint(leaf) == set()
+@pytest.mark.parametrize("issuer", [None, "rsa2048", "rsa4096", "p256", "p384", "sample-shape"])
+def test_workload_leaves_of_every_kind_of_issuer_and_key_are_clean(start, tmp_path, issuer):
+    server = start(root_ca_dir=issuer and pathlib.Path("testdata/bundles", issuer))
+    for kind in ["p256", "p384", "rsa"]:
+        leaf = tmp_path / f"{kind}.pem"
+        leaf.write_text(server.create(csr_of(new_key(kind)), bearer=server.jwt())[0])
+        assert lint(leaf) == set(), kind
 
 
 def test_the_serving_leaf_is_clean(start, tmp_path):

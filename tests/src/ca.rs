@@ -218,9 +218,8 @@ impl TestCa {
     /// # Panics
     /// When there is no such process.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .arg(format!("-{signal}"))
-            .arg(self.pid().to_string())
+        let sent = Command::new("bash")
+            .args(["-c", &format!("kill -{signal} {}", self.pid())])
             .status();
         assert!(sent.unwrap().success());
     }

@@ -101,7 +101,9 @@ fn show() -> Result<Running, Failure> {
 
 /// Lets openssl judge the files.
 fn verify(certs: &Path) -> Result<(), Failure> {
-    println!("5. openssl verify -CAfile root-cert.pem -untrusted cert-chain.pem cert-chain.pem");
+    println!(
+        "5. openssl verify -x509_strict -purpose sslserver -CAfile root-cert.pem -untrusted cert-chain.pem cert-chain.pem"
+    );
     let verified = Command::new("openssl")
         .args(["verify", "-x509_strict", "-purpose", "sslserver"])
         .args([
@@ -150,7 +152,7 @@ fn say_next(ca: &TestCa, certs: &Path) {
     );
 }
 
-/// The root's fingerprint, from the line that the server prints for exactly this.
+/// The root's fingerprint, as `status` and the start-up log say it.
 fn fingerprint(ca: &TestCa) -> Result<String, Failure> {
     let status: serde_json::Value =
         serde_json::from_str(&ca.operator(&["status", "--output", "json"]))?;

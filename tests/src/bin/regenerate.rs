@@ -46,6 +46,10 @@ fn main() -> std::io::Result<()> {
     fs::copy(sample.join("ca-cert.pem"), sample.join("cert-chain.pem"))?;
     csrs(&fresh(&testdata.join("csr/good"))?, GOOD_CSRS);
     csrs(&fresh(&testdata.join("csr/bad"))?, BAD_CSRS);
+    wrong_signature(
+        &testdata.join("csr/bad"),
+        &testdata.join("csr/good/p256-sha256.pem"),
+    );
     println!("made {}", testdata.display());
     Ok(())
 }
@@ -130,6 +134,12 @@ const GOOD_CSRS: &[(&str, &str, &str)] = &[
 const BAD_CSRS: &[(&str, &str, &str)] = &[
     ("sha1", "-newkey rsa:2048", "-sha1"),
     ("rsa1024", "-newkey rsa:1024", ""),
+    // Five primes: two of that size take minutes to find.
+    (
+        "rsa16384",
+        "-newkey rsa:16384 -pkeyopt rsa_keygen_primes:5",
+        "",
+    ),
     ("p521", "-newkey ec -pkeyopt ec_paramgen_curve:P-521", ""),
     ("p224", "-newkey ec -pkeyopt ec_paramgen_curve:P-224", ""),
     ("ed25519", "-newkey ed25519", ""),
@@ -155,6 +165,19 @@ fn csrs(dir: &Path, table: &[(&str, &str, &str)]) {
             ),
         );
     }
+}
+
+/// A good request whose signature's last byte is another one.
+fn wrong_signature(dir: &Path, good: &Path) {
+    let good = good.display();
+    shell(
+        dir,
+        &format!(
+            "openssl req -in {good} -outform DER -out d; last=$(tail -c 1 d | od -An -tu1 | tr -d ' ')
+             head -c -1 d > e; printf \"\\\\x$(printf %02x $((last ^ 1)))\" >> e
+             openssl req -inform DER -in e -out wrong-signature.pem; rm d e"
+        ),
+    );
 }
 
 fn fresh(dir: &Path) -> std::io::Result<std::path::PathBuf> {
