@@ -318,6 +318,27 @@ async fn of_many_who_race_with_one_token_one_wins() {
     assert_eq!(won, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_token_and_one_key_make_one_leaf_however_many_ask_at_once() {
+    let ca = TestCa::start();
+    let token = ca.token(CART);
+    let (_, csr) = key_and_csr(CART);
+    let mut racers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let mut agent = Agent::connect(ca.grpc, &ca.roots_pem(), &[&token], None).await;
+        let csr = csr.clone();
+        racers.spawn(async move { agent.create(&csr, 0).await });
+    }
+    let mut leaves = std::collections::BTreeSet::new();
+    for answer in racers.join_all().await {
+        match answer {
+            Ok(chain) => drop(leaves.insert(chain[0].clone())),
+            Err(status) => assert_eq!(status.code(), Code::Aborted, "{status}"),
+        }
+    }
+    assert_eq!(leaves.len(), 1);
+}
+
 #[tokio::test]
 async fn a_revoked_or_expired_token_lets_nobody_in() {
     let ca = TestCa::start();

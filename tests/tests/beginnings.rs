@@ -18,3 +18,32 @@ fn a_first_start_that_ends_before_there_is_a_ledger_does_not_stop_the_next_one()
     let ca = TestCa::start_with(setup());
     assert_eq!(ca.roots_pem().matches("BEGIN CERTIFICATE").count(), 1);
 }
+
+#[test]
+fn of_two_servers_that_race_on_a_fresh_directory_one_wins_and_the_other_says_so() {
+    for round in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let racer = || {
+            let data_dir = Some(dir.path().join("data"));
+            move || {
+                TestCa::try_start(Setup {
+                    data_dir,
+                    ..Setup::default()
+                })
+            }
+        };
+        let (first, second) = (std::thread::spawn(racer()), std::thread::spawn(racer()));
+        let outcomes = [first.join().unwrap(), second.join().unwrap()];
+        let lost: Vec<&String> = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .collect();
+        assert_eq!(lost.len(), 1, "round {round}: {lost:?}");
+        assert!(lost[0].contains("in use by another ca-server"), "{lost:?}");
+        let winner = outcomes
+            .iter()
+            .find_map(|outcome| outcome.as_ref().ok())
+            .unwrap();
+        assert_eq!(winner.roots_pem().matches("BEGIN CERTIFICATE").count(), 1);
+    }
+}

@@ -91,8 +91,12 @@ impl<'a> Staging<'a> {
     fn may_be_in_flight(&self, earlier: Serial, intent: &Intent) -> Result<bool, Stop> {
         let earlier: Option<Intent> = self.get(&keys::entry(earlier))?;
         Ok(earlier.is_some_and(|earlier| {
-            let since = intent.reserved_at.duration_since(earlier.reserved_at);
-            since.is_ok_and(|since| since < LONGEST_FLIGHT)
+            // Of two that came at once, either may have read the clock first.
+            let apart = match intent.reserved_at.duration_since(earlier.reserved_at) {
+                Ok(later) => later,
+                Err(before) => before.duration(),
+            };
+            apart < LONGEST_FLIGHT
         }))
     }
 
