@@ -18,6 +18,7 @@ use tracing::info;
 use tracing::warn;
 
 use super::connection::Connection;
+use super::messages;
 use super::status;
 use crate::attest::Attestor;
 use crate::attest::Presented;
@@ -154,7 +155,7 @@ fn answer(issued: &Issued) -> IstioCertificateResponse {
     let intent = &issued.intent;
     info!(
         serial = %intent.serial,
-        name = ?intent.name,
+        name = messages::leaf_name(&intent.name).0,
         evidence = %intent.evidence,
         not_after = %humantime::format_rfc3339_seconds(intent.validity.not_after()),
         repeated = issued.repeated,

@@ -95,7 +95,7 @@ pub(super) fn duration(duration: prost_types::Duration) -> Option<Duration> {
     duration.try_into().ok()
 }
 
-fn leaf_name(name: &LeafName) -> (String, &'static str) {
+pub(super) fn leaf_name(name: &LeafName) -> (String, &'static str) {
     match name {
         LeafName::Workload(id) => (id.to_string(), "workload"),
         LeafName::Serving {
