@@ -7,10 +7,12 @@ use std::time::SystemTime;
 
 use hyper_util::rt::TokioIo;
 use proto::istio::IstioCertificateRequest;
+use proto::istio::IstioCertificateResponse;
 use proto::istio::istio_certificate_service_client::IstioCertificateServiceClient;
 use proto::spiffe::SpiffeId;
 use rustls::pki_types::ServerName;
 use tonic::metadata::Ascii;
+use tonic::metadata::MetadataMap;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
@@ -23,6 +25,7 @@ use crate::credential::Credential;
 use crate::csr::KeyAndCsr;
 use crate::error::Error;
 use crate::error::Step;
+use crate::pushback::pushback;
 use crate::svid::Expected;
 use crate::svid::Svid;
 use crate::tls::Connection;
@@ -43,6 +46,36 @@ pub struct CaClient {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// What a successful request brought.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The certificate, its key and the trust bundle.
+    pub svid: Svid,
+    /// What the CA's clock showed when the answer came, by its `date` header (RFC 9110 section 6.6.1);
+    /// right within a second and the time that the answer took.
+    pub ca_time: Option<CaTime>,
+}
+
+/// One moment, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaTime {
+    /// By the CA's clock.
+    pub there: SystemTime,
+    /// By ours.
+    pub here: SystemTime,
+}
+
+impl CaTime {
+    /// How far the CA's clock is ahead of ours, in seconds; negative when it is behind.
+    #[must_use]
+    pub fn offset_seconds(&self) -> f64 {
+        match self.there.duration_since(self.here) {
+            Ok(ahead) => ahead.as_secs_f64(),
+            Err(behind) => -behind.duration().as_secs_f64(),
+        }
+    }
+}
+
 /// How long each step may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
@@ -56,14 +89,22 @@ impl CaClient {
         CaClientBuilder::new(address)
     }
 
+    /// As [`Self::enrol`], for those who want nothing but the SVID.
+    ///
+    /// # Errors
+    /// Why there is no SVID. Nothing is kept of a failed attempt.
+    pub async fn fetch(&self) -> Result<Svid, Error> {
+        Ok(self.enrol().await?.svid)
+    }
+
     /// Gets one SVID: makes a key, asks the CA to certify it, and checks everything that comes back.
     ///
     /// Tries once; [`Error::is_retryable`] says whether to try again. The key never leaves this process.
     ///
     /// # Errors
     /// Why there is no SVID. Nothing is kept of a failed attempt.
-    pub async fn fetch(&self) -> Result<Svid, Error> {
-        self.fetch_for(&self.new_key()?).await
+    pub async fn enrol(&self) -> Result<Enrolled, Error> {
+        self.enrol_for(&self.new_key()?).await
     }
 
     /// A key to be certified by [`Self::fetch_for`], as often as it takes until there is an answer.
@@ -80,23 +121,34 @@ impl CaClient {
     /// # Errors
     /// As [`Self::fetch`].
     pub async fn fetch_for(&self, asked: &KeyAndCsr) -> Result<Svid, Error> {
+        Ok(self.enrol_for(asked).await?.svid)
+    }
+
+    /// As [`Self::enrol`], for a key made before.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn enrol_for(&self, asked: &KeyAndCsr) -> Result<Enrolled, Error> {
         let now = self.clock.now();
         let authorization = self.credential.authorization()?;
         let Connection { stream, trusted } = self.connect(now).await?;
         let request = self.request(asked, authorization);
-        let elements = self.ask(TokioIo::new(stream), request).await?;
+        let sent = self.clock.now();
+        let answer = self.ask(TokioIo::new(stream), request).await?;
         let expected = Expected {
             spiffe_id: self.expected_id(),
             trusted: &trusted,
             now: self.clock.now(),
         };
+        let ca_time = told_time(answer.metadata(), sent, expected.now);
+        let elements = answer.into_inner().cert_chain;
         let svid =
             Svid::from_answer(&elements, asked, expected).map_err(|source| Error::Answer {
                 ca: self.address.clone(),
                 source: Box::new(source),
             })?;
         warn_of_skew(&svid, expected.now);
-        Ok(svid)
+        Ok(Enrolled { svid, ca_time })
     }
 
     async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
@@ -138,7 +190,7 @@ impl CaClient {
         &self,
         stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
         request: tonic::Request<IstioCertificateRequest>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<tonic::Response<IstioCertificateResponse>, Error> {
         let limit = self.deadlines.answer;
         let asked = async {
             let mut client = IstioCertificateServiceClient::new(self.channel(stream).await?)
@@ -147,7 +199,7 @@ impl CaClient {
             answer.map_err(|status| self.refusal(status))
         };
         match tokio::time::timeout(limit, asked).await {
-            Ok(answer) => answer.map(|answer| answer.into_inner().cert_chain),
+            Ok(answer) => answer,
             Err(_elapsed) => Err(self.too_late(Step::Answer, limit)),
         }
     }
@@ -197,7 +249,12 @@ impl CaClient {
                 credential: self.credential.to_string(),
                 message,
             },
-            code => Error::Refused { ca, code, message },
+            code => Error::Refused {
+                ca,
+                code,
+                message,
+                retry_after: pushback(&status),
+            },
         }
     }
 
@@ -226,6 +283,16 @@ fn comes_of_timeout(status: &tonic::Status) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// The `date` header has whole seconds, cut off: its middle is the best guess, at the middle of the call.
+fn told_time(metadata: &MetadataMap, sent: SystemTime, received: SystemTime) -> Option<CaTime> {
+    let date = metadata.get("date")?.to_str().ok()?;
+    let took = received.duration_since(sent).unwrap_or_default();
+    Some(CaTime {
+        there: httpdate::parse_http_date(date).ok()? + Duration::from_millis(500),
+        here: sent + took / 2,
+    })
 }
 
 fn warn_of_skew(svid: &Svid, now: SystemTime) {

@@ -1,6 +1,7 @@
 //! What time is it? The only reader of the time of day.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -13,6 +14,9 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(600);
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time of day.
     fn now(&self) -> SystemTime;
+
+    /// Time since some fixed moment: never goes back, is never set, goes on while the machine sleeps.
+    fn steady(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -27,7 +31,29 @@ impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
+
+    fn steady(&self) -> Duration {
+        let reading = rustix::time::clock_gettime(STEADY);
+        let whole = Duration::from_secs(u64::try_from(reading.tv_sec).unwrap_or(0));
+        whole + Duration::from_nanos(u64::try_from(reading.tv_nsec).unwrap_or(0))
+    }
 }
+
+impl Clock for Arc<dyn Clock> {
+    fn now(&self) -> SystemTime {
+        self.as_ref().now()
+    }
+
+    fn steady(&self) -> Duration {
+        self.as_ref().steady()
+    }
+}
+
+/// Linux alone has a clock that counts the time asleep; elsewhere the time of day has to notice.
+#[cfg(target_os = "linux")]
+const STEADY: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const STEADY: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 /// The moment at which to judge `certificates`: `now`, or the start of the youngest when that is
 /// at most [`CLOCK_TOLERANCE`] ahead. Never earlier than `now`, so nothing expired becomes good.

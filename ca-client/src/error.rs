@@ -78,6 +78,8 @@ pub enum Error {
         code: tonic::Code,
         /// The CA's words.
         message: String,
+        /// How long it asks us to wait, where it says so.
+        retry_after: Option<Duration>,
     },
     /// Who answers is not the CA.
     #[error("the server at {ca} is not trusted as the CA, nothing was sent to it")]
@@ -117,6 +119,33 @@ pub enum Error {
 }
 
 impl Error {
+    /// A short, stable name of what went wrong, for metrics and scripts.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Answer { .. } | Self::AnswerTooLarge { .. } => "bad-answer",
+            Self::Connect { .. } => "unreachable",
+            Self::Credential { .. } => "no-credential",
+            Self::Csr { .. } | Self::TlsSettings { .. } => "local",
+            Self::Deadline { .. } => "deadline",
+            Self::Handshake { .. } => "handshake",
+            Self::Refused { .. } => "refused",
+            Self::Server { .. } => "ca-not-trusted",
+            Self::Transport { .. } => "connection-broke",
+            Self::Unauthenticated { .. } => "unauthenticated",
+        }
+    }
+
+    /// Whether it is our credential that the CA does not take, or that there is none.
+    #[must_use]
+    pub fn is_about_the_credential(&self) -> bool {
+        match self {
+            Self::Credential { .. } | Self::Unauthenticated { .. } => true,
+            Self::Refused { code, .. } => *code == tonic::Code::PermissionDenied,
+            _ => false,
+        }
+    }
+
     /// Whether the same request may succeed a little later without anybody's doing.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

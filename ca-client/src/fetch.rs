@@ -24,6 +24,7 @@ use ca_client::files::FilesError;
 use ca_client::files::OutputOptions;
 use zeroize::Zeroizing;
 
+use crate::cli::CaOptions;
 use crate::cli::FetchOptions;
 use crate::report::Report;
 use crate::trust_choice;
@@ -31,15 +32,16 @@ use crate::trust_choice::TrustChoiceError;
 
 /// Gets one SVID and writes it.
 pub(crate) async fn run(options: FetchOptions) -> Result<(), FetchError> {
-    let address = required(&options.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
-    let out = required(&options.out, "--out DIR", "OUTPUT_CERTS")?;
-    let trust = trust_choice::choose(&options, &out)?;
-    let credential = credential(&options, &out, SystemClock.now())?;
-    let client = client(address, &options)
+    let ca = &options.ca;
+    let address = required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
+    let out = required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
+    let trust = trust_choice::choose(ca, &out)?;
+    let credential = credential(ca, &out, SystemClock.now())?;
+    let client = client(address, ca)
         .trust(trust)
         .credential(credential)
         .build()?;
-    let output = OutputDir::open(&out, output_options(&options))?;
+    let output = OutputDir::open(&out, output_options(ca))?;
     let svid = fetch(&client, options.attempts).await?;
     let now = SystemClock.now();
     output.write(&svid, now)?;
@@ -133,7 +135,7 @@ impl FetchError {
     }
 }
 
-fn required<T: Clone>(
+pub(crate) fn required<T: Clone>(
     value: &Option<T>,
     flag: &'static str,
     variable: &'static str,
@@ -141,7 +143,7 @@ fn required<T: Clone>(
     value.clone().ok_or(FetchError::Missing { flag, variable })
 }
 
-fn output_options(options: &FetchOptions) -> OutputOptions {
+pub(crate) fn output_options(options: &CaOptions) -> OutputOptions {
     if options.key_mode & 0o007 != 0 {
         tracing::warn!("--key-mode lets everybody on this machine read the private key");
     }
@@ -152,14 +154,13 @@ fn output_options(options: &FetchOptions) -> OutputOptions {
             true => Existing::Replace,
             false => Existing::Refuse,
         },
+        key_owner: options.key_owner.unwrap_or_default(),
+        cert_owner: options.cert_owner.unwrap_or_default(),
+        names: options.names,
     }
 }
 
-fn credential(
-    options: &FetchOptions,
-    out: &Path,
-    now: SystemTime,
-) -> Result<Credential, FetchError> {
+fn credential(options: &CaOptions, out: &Path, now: SystemTime) -> Result<Credential, FetchError> {
     match &options.token_file {
         Some(path) if path.as_os_str() == "-" => token_from_stdin(),
         Some(path) => Ok(Credential::token_file(path)),
@@ -191,7 +192,7 @@ fn token_from_stdin() -> Result<Credential, FetchError> {
     Ok(Credential::token(token.as_str()))
 }
 
-fn client(address: CaAddress, options: &FetchOptions) -> ca_client::CaClientBuilder {
+pub(crate) fn client(address: CaAddress, options: &CaOptions) -> ca_client::CaClientBuilder {
     let mut builder = CaClient::builder(address)
         .ttl(options.ttl)
         .connect_deadline(options.timeout)

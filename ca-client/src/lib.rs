@@ -20,6 +20,8 @@
 //! ```
 
 mod address;
+pub mod agent;
+
 mod builder;
 mod client;
 mod clock;
@@ -27,7 +29,9 @@ mod credential;
 mod csr;
 mod error;
 pub mod files;
+pub mod health;
 mod key;
+mod pushback;
 mod svid;
 mod tls;
 mod trust;
@@ -36,7 +40,11 @@ pub use address::CaAddress;
 pub use address::CaAddressError;
 pub use builder::BuildError;
 pub use builder::CaClientBuilder;
+
+pub use agent::Agent;
 pub use client::CaClient;
+pub use client::CaTime;
+pub use client::Enrolled;
 pub use clock::CLOCK_TOLERANCE;
 pub use clock::Clock;
 pub use clock::SystemClock;

@@ -1,8 +1,10 @@
 //! The command `ca-client`: parses, runs, and turns the outcome into an exit code.
 
+mod agent_command;
 mod cli;
 mod fetch;
 mod report;
+mod status_command;
 mod telemetry;
 mod trust_choice;
 
@@ -12,7 +14,22 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(cli::Command::Fetch(options)) => run(options),
+        Ok(cli::Command::Fetch(options)) => run(
+            options.ca.log_format,
+            fetch::run(options),
+            fetch::FetchError::is_usage,
+        ),
+        Ok(cli::Command::Agent(options)) => run(
+            options.ca.log_format,
+            agent_command::run(*options),
+            agent_command::AgentError::is_usage,
+        ),
+        Ok(cli::Command::Status(options)) => match status_command::run(&options) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(EXIT_NOT_VALID),
+            Err(error) if error.is_usage() => fail(&error, EXIT_USAGE),
+            Err(error) => fail(&error, EXIT_FAILED),
+        },
         Err(cli::CliError::Clap(error)) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
             // There is nobody left to tell when the terminal is gone.
@@ -23,18 +40,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: cli::FetchOptions) -> ExitCode {
-    telemetry::init(options.log_format);
+fn run<E: Error>(
+    log_format: cli::LogFormat,
+    command: impl Future<Output = Result<(), E>>,
+    is_usage: impl Fn(&E) -> bool,
+) -> ExitCode {
+    telemetry::init(log_format);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(fetch::run(options)),
+        Ok(runtime) => runtime.block_on(command),
         Err(error) => return fail(&error, EXIT_FAILED),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is_usage() => fail(&error, EXIT_USAGE),
+        Err(error) if is_usage(&error) => fail(&error, EXIT_USAGE),
         Err(error) => fail(&error, EXIT_FAILED),
     }
 }
@@ -54,3 +75,4 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
+const EXIT_NOT_VALID: u8 = 3;

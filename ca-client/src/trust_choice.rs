@@ -12,13 +12,13 @@ use ca_client::files::FilesError;
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 
-use crate::cli::FetchOptions;
+use crate::cli::CaOptions;
 
 /// The trust to fetch with. Warns when it shares nothing with what is in `out`.
 ///
 /// # Errors
 /// When nothing says whom to trust, or what says so cannot be read.
-pub(crate) fn choose(options: &FetchOptions, out: &Path) -> Result<Trust, TrustChoiceError> {
+pub(crate) fn choose(options: &CaOptions, out: &Path) -> Result<Trust, TrustChoiceError> {
     match explicit(options)? {
         Some(trust) => {
             warn_if_different(&trust, out);
@@ -82,7 +82,7 @@ pub(crate) enum TrustChoiceError {
     },
 }
 
-fn explicit(options: &FetchOptions) -> Result<Option<Trust>, TrustChoiceError> {
+fn explicit(options: &CaOptions) -> Result<Option<Trust>, TrustChoiceError> {
     if let Some(fingerprint) = options.ca_fingerprint {
         return Ok(Some(Trust::fingerprint(fingerprint)));
     }

@@ -1,5 +1,7 @@
 //! Which settings are there? Flags, then environment, then the settings file, then defaults.
 
+mod agent;
+mod ca;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -7,16 +9,16 @@ mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use ca_client::CaAddress;
 use clap::ArgMatches;
 use clap::CommandFactory as _;
 use clap::FromArgMatches as _;
 use clap::parser::ValueSource;
-use proto::certificate::Fingerprint;
 use proto::settings_file::SettingsFileError;
-use proto::spiffe::SpiffeId;
+
+pub(crate) use agent::AgentOptions;
+pub(crate) use agent::StatusOptions;
+pub(crate) use ca::CaOptions;
 
 /// What the user wants.
 #[derive(Debug, clap::Subcommand)]
@@ -24,75 +26,23 @@ pub(crate) enum Command {
     /// Get one certificate, check it and write it for other processes
     #[command(after_long_help = FETCH_HELP)]
     Fetch(FetchOptions),
+    /// Get a certificate and renew it for ever
+    #[command(after_long_help = agent::AGENT_HELP)]
+    Agent(Box<AgentOptions>),
+    /// Is there a valid certificate, and how is the agent?
+    #[command(after_long_help = agent::STATUS_HELP)]
+    Status(StatusOptions),
 }
 
 /// The settings of `fetch`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FetchOptions {
-    /// Where the CA listens for gRPC over TLS
-    #[arg(long, env = "CA_ADDR", value_name = "HOST:PORT")]
-    pub(crate) ca_addr: Option<CaAddress>,
-
-    /// Roots that authenticate the CA (PEM). Wins over an earlier run's root-cert.pem in --out
-    #[arg(long, env = "CA_ROOT_CA", value_name = "FILE")]
-    pub(crate) ca_roots: Option<PathBuf>,
-
-    /// SHA-256 of the CA's root certificate, instead of --ca-roots; colons are optional
-    #[arg(long, env = "CA_FINGERPRINT", value_name = "SHA256")]
-    pub(crate) ca_fingerprint: Option<Fingerprint>,
-
-    /// File with the token that proves who asks, read again for each attempt; '-' is standard input.
-    /// Without it, an unexpired certificate in --out is renewed over mutual TLS
-    #[arg(long, env = "CA_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-
-    /// Directory for cert-chain.pem, key.pem and root-cert.pem
-    #[arg(long, env = "OUTPUT_CERTS", value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-
-    /// Lifetime to ask for; the CA may grant less
-    #[arg(long, env = "SECRET_TTL", value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
-    pub(crate) ttl: Duration,
-
-    /// The SPIFFE ID that the certificate must have, as `spiffe://cluster.local/ns/shop/sa/cart`
-    #[arg(long, value_name = "ID")]
-    pub(crate) spiffe_id: Option<SpiffeId>,
-
-    /// The name in the CA's certificate, if it is not the host of --ca-addr
-    #[arg(long, value_name = "NAME")]
-    pub(crate) server_name: Option<String>,
-
-    /// The cluster to name in the request's header 'clusterid'
-    #[arg(long, env = "ISTIO_META_CLUSTER_ID", value_name = "ID")]
-    pub(crate) cluster_id: Option<String>,
-
-    /// Replace files of these names that ca-client did not make
-    #[arg(long)]
-    pub(crate) replace: bool,
-
-    /// Permissions of key.pem, octal
-    #[arg(long, value_name = "MODE", default_value = "0600", value_parser = values::mode)]
-    pub(crate) key_mode: u32,
-
-    /// Permissions of cert-chain.pem and root-cert.pem, octal
-    #[arg(long, value_name = "MODE", default_value = "0644", value_parser = values::mode)]
-    pub(crate) cert_mode: u32,
-
-    /// How long connecting, and then the call, may each take
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]
-    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) ca: CaOptions,
 
     /// How often to try while the CA cannot be reached; a refusal ends it at once
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) attempts: u16,
-
-    /// Settings file (YAML): the long names of these flags as keys
-    #[arg(long, env = "CA_CLIENT_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Form of the log on stderr
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
 
     /// Form of the result on stdout
     #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -148,18 +98,35 @@ pub(crate) enum CliError {
 /// Understands a command line, with environment and settings file.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let command = settings::without_empty_variables(Cli::command(), "fetch");
+    let mut command = Cli::command();
+    for name in WITH_VARIABLES {
+        command = settings::without_empty_variables(command, name);
+    }
     let mut matches = command.clone().try_get_matches_from(&args)?;
-    if let Some(path) = fetch_matches(&matches).and_then(|fetch| fetch.get_one::<PathBuf>("config"))
-    {
-        let command = settings::as_defaults(command, "fetch", path)?;
+    if let Some((name, path)) = settings_file(&matches) {
+        let command = settings::as_defaults(command, name, path)?;
         matches = command.try_get_matches_from(&args)?;
     }
-    let Command::Fetch(mut options) = Cli::from_arg_matches(&matches)?.command;
-    if let Some(fetch) = fetch_matches(&matches) {
-        settle_trust(&mut options, fetch)?;
+    let mut command = Cli::from_arg_matches(&matches)?.command;
+    let ca = match &mut command {
+        Command::Fetch(options) => Some(&mut options.ca),
+        Command::Agent(options) => Some(&mut options.ca),
+        Command::Status(_) => None,
+    };
+    if let (Some(ca), Some((_, matches))) = (ca, matches.subcommand()) {
+        settle_trust(ca, matches)?;
     }
-    Ok(Command::Fetch(options))
+    Ok(command)
+}
+
+/// The commands that take settings from the environment.
+const WITH_VARIABLES: [&str; 3] = ["fetch", "agent", "status"];
+
+/// The command that was given, and its settings file, if it has one.
+fn settings_file(matches: &ArgMatches) -> Option<(&str, &PathBuf)> {
+    let (name, matches) = matches.subcommand()?;
+    let path = matches.try_get_one::<PathBuf>("config").ok()??;
+    Some((name, path))
 }
 
 #[derive(Debug, clap::Parser)]
@@ -174,12 +141,8 @@ struct Cli {
     command: Command,
 }
 
-fn fetch_matches(matches: &ArgMatches) -> Option<&ArgMatches> {
-    matches.subcommand_matches("fetch")
-}
-
 /// Of roots and fingerprint, the one from the stronger source stays.
-fn settle_trust(options: &mut FetchOptions, matches: &ArgMatches) -> Result<(), CliError> {
+fn settle_trust(options: &mut CaOptions, matches: &ArgMatches) -> Result<(), CliError> {
     if options.ca_roots.is_none() || options.ca_fingerprint.is_none() {
         return Ok(());
     }

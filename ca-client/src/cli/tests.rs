@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use super::*;
 
 fn parsed(args: &[&str]) -> Result<FetchOptions, CliError> {
     let args = ["ca-client", "fetch"].iter().chain(args);
-    let Command::Fetch(options) = parse(args.map(OsString::from))?;
-    Ok(options)
+    match parse(args.map(OsString::from))? {
+        Command::Fetch(options) => Ok(options),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -14,8 +18,8 @@ fn the_definitions_are_consistent() {
 #[test]
 fn durations_carry_units_and_modes_are_octal() {
     let options = parsed(&["--ttl", "24h0m0s", "--key-mode", "0640"]).unwrap();
-    assert_eq!(options.ttl, Duration::from_secs(24 * 3600));
-    assert_eq!(options.key_mode, 0o640);
+    assert_eq!(options.ca.ttl, Duration::from_secs(24 * 3600));
+    assert_eq!(options.ca.key_mode, 0o640);
     let bad = [
         ["--ttl", "3600"],
         ["--timeout", "0s"],

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ca_client::files::FileNames;
+
 /// Permission bits in octal, as chmod takes them.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8)
@@ -19,4 +21,31 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
         true => Err("expected more than nothing, such as 10s".to_owned()),
         false => Ok(duration),
     }
+}
+
+/// One of the two sets of file names.
+pub(super) fn names(text: &str) -> Result<FileNames, String> {
+    match text {
+        "istio" => Ok(FileNames::Istio),
+        "kubernetes" => Ok(FileNames::Kubernetes),
+        _ => Err("expected istio or kubernetes".to_owned()),
+    }
+}
+
+/// A share between nothing and all.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "expected a number between 0 and 1, such as 0.5".to_owned())
+}
+
+/// A share that may be nothing.
+pub(super) fn jitter(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|share| (0.0..1.0).contains(share))
+        .ok_or_else(|| "expected a number from 0 to below 1, such as 0.05".to_owned())
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok()
 }

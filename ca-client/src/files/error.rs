@@ -32,6 +32,12 @@ pub enum FilesError {
         /// Where.
         path: PathBuf,
     },
+    /// Somebody took our files away.
+    #[error("{} was removed or replaced by somebody else while ca-client ran; it is written again as soon as possible", missing.display())]
+    Gone {
+        /// What is not there any more.
+        missing: PathBuf,
+    },
     /// The system refuses something.
     #[error("cannot {action} {}; check permissions and free space", path.display())]
     Io {

@@ -18,6 +18,7 @@ use ring::rand::SystemRandom;
 use time::OffsetDateTime;
 
 use super::FilesError;
+use super::Owner;
 
 /// A generation under construction. Dropped before [`Self::keep`], it disappears.
 #[derive(Debug)]
@@ -57,7 +58,12 @@ impl Generation {
     }
 
     /// Writes one file, on disk when this returns.
-    pub(super) fn put(&self, name: &str, content: &[u8], mode: u32) -> Result<(), FilesError> {
+    pub(super) fn put(
+        &self,
+        name: &str,
+        content: &[u8],
+        (mode, owner): (u32, Owner),
+    ) -> Result<(), FilesError> {
         let path = self.path.join(name);
         let failed = |source| FilesError::at(&path, "write")(source);
         let mut file = OpenOptions::new()
@@ -66,6 +72,7 @@ impl Generation {
             .mode(mode)
             .open(&path)
             .map_err(failed)?;
+        owner.apply(&file).map_err(failed)?;
         // The umask took bits away that were asked for.
         file.set_permissions(fs::Permissions::from_mode(mode))
             .map_err(failed)?;

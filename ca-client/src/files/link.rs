@@ -30,6 +30,17 @@ pub(super) fn ensure(dir: &Path, name: &str, wanted: &Path) -> Result<(), FilesE
     point(dir, name, wanted)
 }
 
+/// Removes `dir/name` if it is a link to `leads_to`, and nothing else.
+pub(super) fn remove(dir: &Path, name: &str, leads_to: &Path) -> Result<(), FilesError> {
+    let path = dir.join(name);
+    match fs::read_link(&path) {
+        Ok(seen) if seen == leads_to => {
+            fs::remove_file(&path).map_err(FilesError::at(&path, "remove"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where the link `dir/name` leads; `None` if there is no link of that name.
 pub(super) fn target(dir: &Path, name: &str) -> Result<Option<PathBuf>, FilesError> {
     let path = dir.join(name);

@@ -4,23 +4,32 @@
 //! which is a link to one generation directory. Replacing `..data` replaces all three, so that a
 //! reader never sees a key of one generation beside the certificate of another.
 
+mod combined;
 mod error;
 mod generation;
 mod link;
+mod names;
+mod owner;
 mod read;
 
 use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+pub use combined::Combined;
 pub use error::FilesError;
 use generation::Generation;
+pub use names::FileNames;
+pub use owner::Owner;
+pub use owner::OwnerError;
 pub use read::stored;
 pub use read::stored_roots;
+pub use read::stored_since;
 
 use crate::svid::Svid;
 
@@ -38,6 +47,12 @@ pub struct OutputOptions {
     pub key_mode: u32,
     /// Permission bits of `cert-chain.pem` and `root-cert.pem`.
     pub cert_mode: u32,
+    /// Whom the private key belongs to.
+    pub key_owner: Owner,
+    /// Whom the certificates belong to.
+    pub cert_owner: Owner,
+    /// How the files are called.
+    pub names: FileNames,
     /// What happens to files that somebody else put there under our names.
     pub existing: Existing,
 }
@@ -47,6 +62,9 @@ impl Default for OutputOptions {
         Self {
             key_mode: 0o600,
             cert_mode: 0o644,
+            key_owner: Owner::default(),
+            cert_owner: Owner::default(),
+            names: FileNames::Istio,
             existing: Existing::Refuse,
         }
     }
@@ -106,28 +124,66 @@ impl OutputDir {
     pub fn write(&self, svid: &Svid, now: SystemTime) -> Result<(), FilesError> {
         let previous = self.current()?;
         let generation = Generation::create(&self.dir, now)?;
-        let key = svid.private_key_pem();
-        generation.put(
-            CERT_CHAIN,
-            svid.chain_pem().as_bytes(),
-            self.options.cert_mode,
-        )?;
-        generation.put(KEY, key.as_bytes(), self.options.key_mode)?;
-        generation.put(
-            ROOT_CERT,
-            svid.roots_pem().as_bytes(),
-            self.options.cert_mode,
-        )?;
+        self.fill(&generation, svid)?;
         generation.sync()?;
         link::point(&self.dir, DATA, Path::new(generation.name()))?;
         let kept = generation.keep();
         self.sync()?;
-        for name in NAMES {
+        for name in self.options.names.all() {
             link::ensure(&self.dir, name, &Path::new(DATA).join(name))?;
+        }
+        for name in self.options.names.other().all() {
+            link::remove(&self.dir, name, &Path::new(DATA).join(name))?;
         }
         self.sync()?;
         let keep = [Some(kept), previous];
         generation::remove_all_but(&self.dir, keep.iter().flatten())
+    }
+
+    /// Makes sure that the path still leads to the directory that we hold, and that it has all the files.
+    ///
+    /// # Errors
+    /// When somebody removed or replaced something; open the directory anew and write again.
+    pub fn check(&self) -> Result<(), FilesError> {
+        let gone = |missing: PathBuf| FilesError::Gone { missing };
+        if self.is_lost() {
+            return Err(gone(self.dir.clone()));
+        }
+        for name in self.options.names.all() {
+            let path = self.dir.join(name);
+            let leads = fs::read_link(&path).is_ok_and(|seen| seen == Path::new(DATA).join(name));
+            if !leads || !path.is_file() {
+                return Err(gone(path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the path leads somewhere else than to the directory that we hold.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let (Ok(held), Ok(seen)) = (self.handle.metadata(), fs::metadata(&self.dir)) else {
+            return true;
+        };
+        (seen.dev(), seen.ino()) != (held.dev(), held.ino())
+    }
+
+    /// Writes the files of one generation.
+    fn fill(&self, generation: &Generation, svid: &Svid) -> Result<(), FilesError> {
+        let options = &self.options;
+        let public = (options.cert_mode, options.cert_owner);
+        let private = (options.key_mode, options.key_owner);
+        let key = svid.private_key_pem();
+        let names = options.names;
+        generation.put(names.chain(), svid.chain_pem().as_bytes(), public)?;
+        generation.put(names.key(), key.as_bytes(), private)?;
+        generation.put(names.roots(), svid.roots_pem().as_bytes(), public)
+    }
+
+    /// How it was opened.
+    #[must_use]
+    pub fn options(&self) -> OutputOptions {
+        self.options
     }
 
     /// The directory.
@@ -143,10 +199,11 @@ impl OutputDir {
     }
 
     fn refuse_strangers(&self) -> Result<(), FilesError> {
+        let names = self.options.names.all();
         if self.options.existing == Existing::Replace {
-            return link::refuse_directories(&self.dir, NAMES.into_iter().chain([DATA]));
+            return link::refuse_directories(&self.dir, names.into_iter().chain([DATA]));
         }
-        for name in NAMES {
+        for name in names {
             link::refuse_stranger(&self.dir, name, |target| {
                 target == Path::new(DATA).join(name)
             })?;
@@ -190,4 +247,3 @@ fn make_dir(dir: &Path) -> Result<(), FilesError> {
 }
 
 const DATA: &str = "..data";
-const NAMES: [&str; 3] = [CERT_CHAIN, KEY, ROOT_CERT];

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use proto::certificate::Certificate;
 use zeroize::Zeroizing;
 
-use super::CERT_CHAIN;
 use super::DATA;
+use super::FileNames;
 use super::FilesError;
-use super::KEY;
 use super::ROOT_CERT;
 use super::generation;
 use super::link;
@@ -22,9 +22,10 @@ use crate::svid::Svid;
 /// When the files are there but cannot be read, or do not fit together.
 pub fn stored(dir: &Path) -> Result<Option<Svid>, FilesError> {
     let read = of_current(dir, |generation| {
-        let chain = read(&generation.join(CERT_CHAIN))?;
-        let key = Zeroizing::new(read(&generation.join(KEY))?);
-        Ok((chain, key, read(&generation.join(ROOT_CERT))?))
+        let names = FileNames::of(generation);
+        let chain = read(&generation.join(names.chain()))?;
+        let key = Zeroizing::new(read(&generation.join(names.key()))?);
+        Ok((chain, key, read(&generation.join(names.roots()))?))
     })?;
     let Some((chain, key, roots)) = read else {
         return Ok(None);
@@ -42,7 +43,9 @@ pub fn stored(dir: &Path) -> Result<Option<Svid>, FilesError> {
 /// # Errors
 /// When the file is there but cannot be read.
 pub fn stored_roots(dir: &Path) -> Result<Option<Vec<Certificate>>, FilesError> {
-    let read = of_current(dir, |generation| read(&generation.join(ROOT_CERT)))?;
+    let read = of_current(dir, |generation| {
+        read(&generation.join(FileNames::of(generation).roots()))
+    })?;
     let Some(pem) = read else {
         return Ok(None);
     };
@@ -52,6 +55,14 @@ pub fn stored_roots(dir: &Path) -> Result<Option<Vec<Certificate>>, FilesError> 
             path: dir.join(ROOT_CERT),
             source,
         })
+}
+
+/// When the SVID in `dir` was written, by the clock of then; `None` if nothing was, or nobody knows.
+#[must_use]
+pub fn stored_since(dir: &Path) -> Option<SystemTime> {
+    let generation = current(dir).ok()??;
+    let chain = generation.join(FileNames::of(&generation).chain());
+    fs::metadata(chain).ok()?.modified().ok()
 }
 
 /// Reads from one generation. When a writer removed it meanwhile, reads from the one that came after.

@@ -1,0 +1,98 @@
+//! How long until the next attempt? Full jitter below a cap that grows with each failure and shrinks as
+//! the certificate's end nears; never for ever.
+
+use std::time::Duration;
+
+/// What is known after a failure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    /// How many in a row, this one included.
+    pub(super) times: u32,
+    /// What is left of the certificate; nothing if there is none.
+    pub(super) left: Duration,
+    /// Whether the CA was there and said no: then haste does not help.
+    pub(super) refused: bool,
+    /// How long the CA asked us to wait.
+    pub(super) pushback: Option<Duration>,
+}
+
+impl Failed {
+    /// How long to wait; `drawn` is a number from 0 to 1.
+    pub(super) fn wait(self, drawn: f64) -> Duration {
+        let wait = self.cap().mul_f64(drawn.clamp(0.0, 1.0)).max(LEAST);
+        match self.pushback {
+            // Those who were sent away together must not come back together.
+            Some(asked) => asked + wait.min(asked / 4),
+            None => wait,
+        }
+    }
+
+    fn cap(self) -> Duration {
+        let floor = match self.refused {
+            true => FLOOR_REFUSED,
+            false => FLOOR,
+        };
+        let growing = FIRST * 2_u32.saturating_pow(self.times.saturating_sub(1).min(12));
+        growing.min((self.left / 20).clamp(floor, LONGEST))
+    }
+}
+
+const FIRST: Duration = Duration::from_millis(250);
+const LEAST: Duration = Duration::from_millis(20);
+/// With no certificate left, the CA is asked at least this often, so that one is there within five
+/// seconds of its return.
+const FLOOR: Duration = Duration::from_secs(3);
+const FLOOR_REFUSED: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn failed(times: u32, left: Duration) -> Failed {
+        Failed {
+            times,
+            left,
+            refused: false,
+            pushback: None,
+        }
+    }
+
+    #[test]
+    fn the_cap_grows_with_failures_and_shrinks_with_the_life_that_is_left() {
+        assert_eq!(failed(1, HOUR).wait(1.0), FIRST);
+        assert_eq!(failed(2, HOUR).wait(1.0), FIRST * 2);
+        assert_eq!(failed(99, HOUR).wait(1.0), LONGEST);
+        assert_eq!(failed(99, HOUR / 6).wait(1.0), Duration::from_secs(30));
+        assert_eq!(failed(99, Duration::ZERO).wait(1.0), FLOOR);
+    }
+
+    #[test]
+    fn the_jitter_is_full_but_never_a_hot_loop() {
+        assert_eq!(failed(99, HOUR).wait(0.5), LONGEST / 2);
+        assert_eq!(failed(99, HOUR).wait(0.0), LEAST);
+    }
+
+    #[test]
+    fn a_refusal_is_repeated_more_slowly() {
+        let refused = Failed {
+            refused: true,
+            ..failed(99, Duration::ZERO)
+        };
+        assert_eq!(refused.wait(1.0), FLOOR_REFUSED);
+    }
+
+    #[test]
+    fn pushback_is_the_least_wait() {
+        let pushed = Failed {
+            pushback: Some(Duration::from_secs(40)),
+            ..failed(1, Duration::ZERO)
+        };
+        for drawn in [0.0, 0.3, 1.0] {
+            let wait = pushed.wait(drawn);
+            assert!(wait > Duration::from_secs(40) && wait <= Duration::from_secs(50));
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What does `ca-client agent` do around the agent of the library? Settings, the port, systemd, signals.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use ca_client::Agent;
+use ca_client::BuildError;
+use ca_client::SystemClock;
+use ca_client::agent::FirstContact;
+use ca_client::agent::Hook;
+use ca_client::agent::Output;
+use ca_client::agent::Renewal;
+use ca_client::agent::RenewalError;
+use ca_client::agent::Status;
+use ca_client::files;
+use ca_client::files::Combined;
+use ca_client::files::FilesError;
+use ca_client::health::Health;
+use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::Notify;
+use tokio::sync::watch;
+
+use crate::cli::AgentOptions;
+use crate::cli::CaOptions;
+use crate::fetch;
+use crate::fetch::FetchError;
+
+/// Runs until a signal ends it.
+pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
+    let agent = agent(&options)?;
+    let listener = listen(options.http_addr).await?;
+    let signals = Signals::new()?;
+    let health = Health {
+        status: agent.status(),
+        clock: Arc::new(SystemClock),
+    };
+    let (status, wake) = (agent.status(), agent.renew_now());
+    tokio::select! {
+        () = agent.run() => {}
+        () = serve(health, listener) => {}
+        () = tell_systemd(status) => {}
+        name = signals.until_end(&wake) => {
+            tracing::info!(signal = name, "stopping; the files stay");
+            tell(&[sd_notify::NotifyState::Stopping]);
+        }
+    }
+    Ok(())
+}
+
+/// Why the agent could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AgentError {
+    /// The request cannot be made of the settings.
+    #[error("the settings do not fit")]
+    Build {
+        /// What is wrong with them.
+        #[from]
+        source: BuildError,
+    },
+    /// The output directory cannot be used.
+    #[error("the output directory cannot be used")]
+    Files {
+        /// Why not.
+        #[from]
+        source: FilesError,
+    },
+    /// The port cannot be had.
+    #[error("cannot listen on --http-addr {addr}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Nothing would ever authenticate us.
+    #[error("no credential: give --token-file FILE ({} holds no certificate that could be renewed)", out.display())]
+    NoCredential {
+        /// The output directory.
+        out: std::path::PathBuf,
+    },
+    /// Nothing would ever authenticate the CA.
+    #[error(
+        "nothing authenticates the CA: give --ca-roots FILE or --ca-fingerprint SHA256 ({} holds no root-cert.pem of an earlier run)",
+        out.display()
+    )]
+    NoTrust {
+        /// The output directory.
+        out: std::path::PathBuf,
+    },
+    /// Certificates would not be renewed within their life.
+    #[error("the grace period does not fit")]
+    Renewal {
+        /// Why not.
+        #[from]
+        source: RenewalError,
+    },
+    /// A setting is missing.
+    #[error(transparent)]
+    Settings(#[from] FetchError),
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signals {
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A token that can be read once is no use for ever.
+    #[error(
+        "--token-file - is for fetch; an agent reads its token again and again, so give it a file"
+    )]
+    TokenFromStdin,
+}
+
+impl AgentError {
+    /// Whether other settings, not another try, would help.
+    pub(crate) fn is_usage(&self) -> bool {
+        match self {
+            Self::Build { .. }
+            | Self::NoCredential { .. }
+            | Self::NoTrust { .. }
+            | Self::Renewal { .. }
+            | Self::TokenFromStdin => true,
+            Self::Settings(error) => error.is_usage(),
+            Self::Files { .. } | Self::Listen { .. } | Self::Signals { .. } => false,
+        }
+    }
+}
+
+fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
+    let ca = &options.ca;
+    let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
+    let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
+    refuse_the_impossible(ca, &out)?;
+    let combined = options
+        .combined
+        .as_ref()
+        .map(|path| Combined::new(path, ca.key_mode, ca.key_owner.unwrap_or_default()));
+    let output = Output::open(&out, fetch::output_options(ca), combined)?;
+    let share = 1.0 - options.grace_period_ratio;
+    let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
+    let mut builder = Agent::builder(fetch::client(address, ca))
+        .output(output)
+        .renewal(renewal);
+    if let Some(first_contact) = first_contact(ca) {
+        builder = builder.first_contact(first_contact);
+    }
+    if let Some(path) = &ca.token_file {
+        builder = builder.token_file(path);
+    }
+    if let Some(hook) = hook(options) {
+        builder = builder.hook(hook);
+    }
+    Ok(builder.build())
+}
+
+/// What would wait for ever for something that nobody is going to give.
+fn refuse_the_impossible(ca: &CaOptions, out: &Path) -> Result<(), AgentError> {
+    let token_file = ca.token_file.as_deref();
+    if token_file == Some(Path::new("-")) {
+        return Err(AgentError::TokenFromStdin);
+    }
+    // What is there but cannot be read is reported by the agent, which goes on without it.
+    let is_stored = !matches!(files::stored_roots(out), Ok(None));
+    if first_contact(ca).is_none() && !is_stored {
+        return Err(AgentError::NoTrust {
+            out: out.to_owned(),
+        });
+    }
+    if token_file.is_none() && !is_stored {
+        return Err(AgentError::NoCredential {
+            out: out.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn first_contact(ca: &CaOptions) -> Option<FirstContact> {
+    match (ca.ca_fingerprint, &ca.ca_roots) {
+        (Some(fingerprint), _) => Some(FirstContact::fingerprint(fingerprint)),
+        (None, Some(path)) => Some(FirstContact::roots_file(path)),
+        (None, None) => None,
+    }
+}
+
+fn hook(options: &AgentOptions) -> Option<Hook> {
+    match (
+        &options.hook_command,
+        &options.hook_signal,
+        &options.hook_pid_file,
+    ) {
+        (Some(command), _, _) => Some(Hook::command(command, options.hook_timeout)),
+        (None, Some(signal), Some(pid_file)) => Some(Hook::signal(*signal, pid_file)),
+        _ => None,
+    }
+}
+
+async fn listen(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, AgentError> {
+    let Some(addr) = addr else {
+        return Ok(None);
+    };
+    let failed = |source| AgentError::Listen { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    tracing::info!(http = %bound, "listening");
+    Ok(Some(listener))
+}
+
+/// Never ends: an agent without its port is better than none.
+async fn serve(health: Health, listener: Option<TcpListener>) {
+    if let Some(listener) = listener
+        && let Err(error) = health.serve(listener).await
+    {
+        tracing::error!(%error, "the HTTP port is lost");
+    }
+    std::future::pending().await
+}
+
+/// `READY=1` once there is a valid certificate on disk, and a line of status with each change.
+async fn tell_systemd(mut status: watch::Receiver<Status>) {
+    let clock = SystemClock;
+    let mut is_ready = false;
+    loop {
+        let problem = status
+            .borrow_and_update()
+            .not_ready(ca_client::Clock::now(&clock));
+        if problem.is_none() && !is_ready {
+            is_ready = true;
+            tell(&[sd_notify::NotifyState::Ready]);
+        }
+        let line = problem.unwrap_or_else(|| "a valid certificate is on disk".to_owned());
+        tell(&[sd_notify::NotifyState::Status(&line)]);
+        if status.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Where there is no systemd, nobody is told.
+fn tell(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd cannot be told");
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AgentError> {
+        let receive = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
+        Ok(Self {
+            terminate: receive(SignalKind::terminate())?,
+            interrupt: receive(SignalKind::interrupt())?,
+            hang_up: receive(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the signal that ends the process. SIGHUP only makes the agent renew.
+    async fn until_end(mut self, wake: &Notify) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "TERM",
+                _ = self.interrupt.recv() => return "INT",
+                _ = self.hang_up.recv() => {
+                    tracing::info!("SIGHUP: renewing now");
+                    wake.notify_one();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which settings does `agent` have, and which `status`?
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ca_client::agent::HookSignal;
+
+use super::CaOptions;
+use super::OutputFormat;
+use super::values;
+
+/// The settings of `agent`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentOptions {
+    #[command(flatten)]
+    pub(crate) ca: CaOptions,
+
+    /// One more file, with private key and chain together, replaced in one step (mode --key-mode)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) combined: Option<PathBuf>,
+
+    /// Share of a certificate's life that is left when it is renewed
+    #[arg(long, env = "SECRET_GRACE_PERIOD_RATIO", value_name = "RATIO", default_value = "0.5", value_parser = values::ratio)]
+    pub(crate) grace_period_ratio: f64,
+
+    /// How far the ratio varies up and down, drawn once for each certificate
+    #[arg(long, env = "SECRET_GRACE_PERIOD_RATIO_JITTER", value_name = "RATIO", default_value = "0.05", value_parser = values::jitter)]
+    pub(crate) grace_period_ratio_jitter: f64,
+
+    /// Command for /bin/sh to run after each swap of the files; CA_CLIENT_SERIAL has the new serial number
+    #[arg(long, value_name = "COMMAND", conflicts_with = "hook_signal")]
+    pub(crate) hook_command: Option<String>,
+
+    /// When the hook's command is killed
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]
+    pub(crate) hook_timeout: Duration,
+
+    /// Signal to send after each swap of the files, such as HUP
+    #[arg(long, value_name = "SIGNAL", requires = "hook_pid_file")]
+    pub(crate) hook_signal: Option<HookSignal>,
+
+    /// File with the number of the process that gets the signal, read each time
+    #[arg(long, value_name = "FILE", requires = "hook_signal")]
+    pub(crate) hook_pid_file: Option<PathBuf>,
+
+    /// Where /healthz, /readyz, /metrics and /status are served; nowhere if not given
+    #[arg(long, env = "CA_CLIENT_HTTP_ADDR", value_name = "ADDR")]
+    pub(crate) http_addr: Option<SocketAddr>,
+}
+
+/// The settings of `status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusOptions {
+    /// Directory with the files
+    #[arg(long, env = "OUTPUT_CERTS", value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// The --http-addr of a running agent
+    #[arg(long, env = "CA_CLIENT_HTTP_ADDR", value_name = "ADDR")]
+    pub(crate) http_addr: Option<SocketAddr>,
+
+    /// Form of the result on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+pub(super) const AGENT_HELP: &str = "\
+Examples:
+  First contact with a token, then for ever, with health on a port:
+    ca-client agent --ca-addr ca.example:15012 --ca-fingerprint 3F:…:A0 \\
+      --token-file /var/run/secrets/tokens/istio-token --out /etc/certs \\
+      --http-addr 127.0.0.1:15021
+
+  Tell nginx after each renewal:
+    ca-client agent … --hook-signal HUP --hook-pid-file /run/nginx.pid
+
+Which roots authenticate the CA:
+  --ca-roots or --ca-fingerprint for the first contact only. From then on the trust
+  bundle that came with the certificate counts, also after a restart (root-cert.pem
+  in --out). To move to another CA, stop the agent and remove the files.
+
+Who asks: the token if there is one, else the certificate that is there; the other of
+the two when the CA refuses one. What worked is tried first the next time, until the
+token file changes.
+
+Signals: TERM and INT end it (exit code 0), HUP renews at once.
+READY=1 is sent to systemd (Type=notify) when a valid certificate is on disk.
+RUST_LOG chooses what is logged on stderr (default: info).
+
+Exit codes: 0 stopped by a signal, 1 could not start (the directory, the port),
+2 the command line or settings are wrong. Nothing that happens later ends it.";
+
+pub(super) const STATUS_HELP: &str = "\
+Reads the files in --out, asks the agent at --http-addr, or both.
+
+Exit codes: 0 a valid certificate is there, 1 nothing could be read, 2 the command line
+is wrong, 3 there is no valid certificate.";

@@ -1,0 +1,108 @@
+//! What does `/status` say? The [`Status`] as JSON, with times in RFC 3339 and ages in seconds.
+
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::agent::Files;
+use crate::agent::Status;
+
+/// How an agent is. Times are RFC 3339 in UTC, by the agent's clock.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct StatusReport {
+    /// Whether a valid certificate is where it should be.
+    pub ready: bool,
+    /// Why not.
+    pub not_ready_because: Option<String>,
+    /// What is held.
+    pub certificate: Option<CertificateReport>,
+    /// Certificates received, the first one included.
+    pub renewals: u64,
+    /// Failed attempts since the last success.
+    pub failures_in_a_row: u32,
+    /// Seconds since the CA last gave a certificate; none since the start if it never did.
+    pub seconds_since_success: Option<u64>,
+    /// The last failure, whether or not there was a success since.
+    pub last_failure: Option<FailureReport>,
+    /// When the next attempt is due.
+    pub next_attempt: Option<String>,
+    /// How far the CA's clock is ahead.
+    pub ca_clock_offset_seconds: Option<f64>,
+    /// `written`, `pending`, `not-wanted`, or why they cannot be written.
+    pub files: String,
+    /// What came of the last run of the hook.
+    pub hook: Option<String>,
+}
+
+/// A certificate in a report.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CertificateReport {
+    /// Who it names.
+    pub spiffe_id: String,
+    /// Lower-case hex.
+    pub serial: String,
+    /// First second.
+    pub not_before: String,
+    /// Last second.
+    pub not_after: String,
+    /// Seconds until it expires; none left is 0.
+    pub remaining_seconds: u64,
+}
+
+/// A failure in a report.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FailureReport {
+    /// A short, stable name.
+    pub reason: String,
+    /// What went wrong and what to do.
+    pub message: String,
+    /// When.
+    pub at: String,
+}
+
+impl StatusReport {
+    /// The report of this status at this moment.
+    #[must_use]
+    pub fn new(status: &Status, now: SystemTime) -> Self {
+        let not_ready_because = status.not_ready(now);
+        let certificate = status.certificate.as_ref().map(|held| CertificateReport {
+            spiffe_id: held.spiffe_id.to_string(),
+            serial: held.serial.clone(),
+            not_before: utc(held.not_before),
+            not_after: utc(held.not_after),
+            remaining_seconds: seconds(now, held.not_after),
+        });
+        let last_failure = status.last_failure.as_ref().map(|failure| FailureReport {
+            reason: failure.reason.to_owned(),
+            message: failure.message.clone(),
+            at: utc(failure.at),
+        });
+        Self {
+            ready: not_ready_because.is_none(),
+            not_ready_because,
+            certificate,
+            renewals: status.renewals,
+            failures_in_a_row: status.failures_in_a_row,
+            seconds_since_success: status.last_success.map(|at| seconds(at, now)),
+            last_failure,
+            next_attempt: status.next_attempt.map(utc),
+            ca_clock_offset_seconds: status.ca_clock_offset,
+            files: match &status.files {
+                Files::NotWanted => "not-wanted".to_owned(),
+                Files::Pending => "pending".to_owned(),
+                Files::Written { .. } => "written".to_owned(),
+                Files::Failed { message } => message.clone(),
+            },
+            hook: status.hook.as_ref().map(|run| run.result.clone()),
+        }
+    }
+}
+
+fn utc(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+fn seconds(from: SystemTime, until: SystemTime) -> u64 {
+    until.duration_since(from).unwrap_or_default().as_secs()
+}
