@@ -29,6 +29,8 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Data directory; none means a fresh one.
     pub data_dir: Option<PathBuf>,
+    /// Where gRPC is served; none means a free port.
+    pub grpc: Option<SocketAddr>,
 }
 
 /// How a server ended that did not start.
@@ -103,11 +105,14 @@ impl TestCa {
             (None, Some(dir)) => dir.path().join("data"),
             (None, None) => unreachable!(),
         };
+        let grpc = setup
+            .grpc
+            .map_or_else(|| "127.0.0.1:0".to_owned(), |addr| addr.to_string());
         let none = data_dir.join("no-bundle-here");
         let mut command = Command::new(&binaries().ca_server);
         command
             .arg("serve")
-            .args(["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+            .args(["--grpc-addr", &grpc, "--http-addr", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .arg("--data-dir")
             .arg(&data_dir)

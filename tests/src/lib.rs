@@ -20,3 +20,4 @@ pub mod poll;
 
 /// The workload that most tests are about.
 pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+pub mod workload;
