@@ -57,14 +57,15 @@ impl Output {
         files::stored_roots(&self.path)
     }
 
-    /// Makes sure that everything is where it was written.
-    pub(super) fn check(&self) -> Result<(), FilesError> {
+    /// Makes sure that everything is where it was written. A run that was killed between the directory
+    /// and the combined file left an old one of those.
+    pub(super) fn check(&self, svid: &Svid) -> Result<(), FilesError> {
         let lost = || FilesError::Gone {
             missing: self.path.clone(),
         };
         self.dir.as_ref().ok_or_else(lost)?.check()?;
         match &self.combined {
-            Some(combined) if !combined.is_there() => Err(lost()),
+            Some(combined) if !combined.holds(svid) => Err(combined.gone()),
             _ => Ok(()),
         }
     }

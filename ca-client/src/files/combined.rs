@@ -57,7 +57,7 @@ impl Combined {
     /// When something could not be written; the file is the previous one, or the new one if only
     /// making that durable failed.
     pub fn write(&self, svid: &Svid) -> Result<(), FilesError> {
-        let content = Zeroizing::new(format!("{}{}", *svid.private_key_pem(), svid.chain_pem()));
+        let content = content(svid);
         let temporary = self.temporary();
         let written = self.temporary_file().and_then(|mut file| {
             file.write_all(content.as_bytes())
@@ -78,10 +78,18 @@ impl Combined {
             .map_err(FilesError::at(parent, "sync"))
     }
 
-    /// Whether a file is there.
+    /// Whether the file holds `svid`.
     #[must_use]
-    pub fn is_there(&self) -> bool {
-        self.path.is_file()
+    pub fn holds(&self, svid: &Svid) -> bool {
+        fs::read(&self.path)
+            .map(Zeroizing::new)
+            .is_ok_and(|seen| *seen == content(svid).as_bytes())
+    }
+
+    pub(crate) fn gone(&self) -> FilesError {
+        FilesError::Gone {
+            missing: self.path.clone(),
+        }
     }
 
     fn temporary_file(&self) -> Result<File, FilesError> {
@@ -116,4 +124,8 @@ impl Combined {
             _ => Path::new("."),
         }
     }
+}
+
+fn content(svid: &Svid) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}{}", *svid.private_key_pem(), svid.chain_pem()))
 }

@@ -81,7 +81,7 @@ impl Engine {
         let was_there = self.on_disk;
         let (lost, written) = blocking(output, move |output| {
             let lost = match was_there {
-                true => output.check().err(),
+                true => output.check(&svid).err(),
                 false => None,
             };
             match was_there && lost.is_none() {
