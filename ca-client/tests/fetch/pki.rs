@@ -74,7 +74,7 @@ impl Pki {
 
     /// A TLS server's chain (DER, root included) and key.
     pub(crate) fn server(&self, names: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
-        let mut params = leaf_params(-60, 3600);
+        let mut params = leaf_params(-3600, 86_000);
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         params.subject_alt_names = CertificateParams::new(names).unwrap().subject_alt_names;
         let key = new_key();

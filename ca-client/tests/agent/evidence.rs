@@ -1,0 +1,119 @@
+//! Which evidence is shown, and what a refusal or a plea for patience changes.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use tonic::Status;
+
+use crate::CART;
+use crate::fake_ca::FakeCa;
+use crate::hands::Hands;
+use crate::hands::agent_of;
+use crate::hands::two_looks;
+use crate::hands::until;
+use crate::pki::Leaf;
+
+#[tokio::test]
+async fn a_refused_token_is_followed_by_the_certificate_which_then_goes_first() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::start(|pki, asked| match asked.authorization.as_deref() {
+        Some("Bearer spent") => Err(Status::unauthenticated("spent")),
+        _ => Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART)))),
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    std::fs::write(dir.path().join("token"), "spent").unwrap();
+    two_looks().await;
+    for renewals in 2..=3 {
+        renew.notify_one();
+        until(&mut status, |status| status.renewals == renewals).await;
+    }
+    let shown: Vec<_> = ca
+        .asked()
+        .into_iter()
+        .map(|asked| (asked.authorization.is_some(), asked.client_certificates))
+        .collect();
+    assert_eq!(shown, [(true, 0), (true, 0), (false, 2), (false, 2)]);
+    assert_eq!(status.borrow().failures, 0);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_not_waited_for_longer_than_it_takes_to_replace_it() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::start(|pki, asked| match asked.authorization.as_deref() {
+        Some("Bearer fresh") => Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART)))),
+        _ => Err(Status::unauthenticated("no")),
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path())
+        .jitter_source(|| 1.0)
+        .build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.failures == 4).await;
+    let failure = status.borrow().last_failure.clone().unwrap();
+    assert_eq!(failure.reason, "needs-token");
+    assert!(!failure.message.contains("a-token"), "{}", failure.message);
+    std::fs::write(dir.path().join("token"), "fresh").unwrap();
+    until(&mut status, |status| status.renewals == 1).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn pushback_is_obeyed() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let asked_before = AtomicUsize::new(0);
+    let ca = FakeCa::start(move |pki, asked| {
+        if asked_before.fetch_add(1, Ordering::Relaxed) == 0 {
+            let mut busy = Status::resource_exhausted("busy");
+            busy.metadata_mut()
+                .insert("retry-after", "60".parse().unwrap());
+            return Err(busy);
+        }
+        Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART))))
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.failures == 1).await;
+    clock.pass(55);
+    std::fs::write(dir.path().join("token"), "another").unwrap();
+    two_looks().await;
+    assert_eq!(ca.asked().len(), 1);
+    clock.pass(20);
+    until(&mut status, |status| status.renewals == 1).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_name_stays_whatever_token_is_put_there() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::start(|pki, asked| {
+        let name = match asked.authorization.as_deref() {
+            Some("Bearer a-token") => CART,
+            _ => "spiffe://cluster.local/ns/shop/sa/admin",
+        };
+        Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(name))))
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    std::fs::write(dir.path().join("token"), "of-admin").unwrap();
+    renew.notify_one();
+    until(&mut status, |status| status.failures > 0).await;
+    let failure = status.borrow().last_failure.clone().unwrap();
+    assert_eq!(failure.reason, "bad-answer");
+    assert!(
+        failure
+            .message
+            .contains("expected spiffe://cluster.local/ns/shop/sa/cart")
+    );
+    running.abort();
+}
