@@ -31,6 +31,7 @@ mod error;
 pub mod files;
 pub mod health;
 mod key;
+pub mod mtls;
 mod pushback;
 mod svid;
 mod tls;
