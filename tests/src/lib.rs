@@ -17,7 +17,7 @@ pub mod load;
 pub mod mount;
 pub mod openssl;
 pub mod poll;
+pub mod workload;
 
 /// The workload that most tests are about.
 pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
-pub mod workload;

@@ -108,6 +108,10 @@ fn gauges(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::
             offset,
         )?;
     }
+    flags(registry, status, now)
+}
+
+fn flags(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::Result<()> {
     let flags = [
         (
             "signet_agent_failures_in_a_row",

@@ -18,7 +18,7 @@ pub(in crate::agent) async fn run_hooks(
     clock: Arc<dyn Clock>,
 ) {
     let Some(hook) = hook else {
-        return std::future::pending().await;
+        return std::future::pending::<()>().await;
     };
     while news.changed().await.is_ok() {
         let serial = news.borrow_and_update().clone();
@@ -40,5 +40,5 @@ pub(in crate::agent) async fn run_hooks(
             });
         });
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
