@@ -1,7 +1,7 @@
 //! Hundreds of rotations under the eyes of a reader. Slow for its length, not for its waits: it has a
 //! group of its own (`tests/rotations/run`), and a short form that always runs.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
