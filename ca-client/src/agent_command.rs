@@ -215,7 +215,7 @@ async fn serve(health: Health, listener: Option<TcpListener>) {
     {
         tracing::error!(%error, "the HTTP port is lost");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// `READY=1` once there is a valid certificate on disk, and a line of status with each change.

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(cli::Command::Fetch(options)) => run(
             options.ca.log_format,
-            fetch::run(options),
+            fetch::run(*options),
             fetch::FetchError::is_usage,
         ),
         Ok(cli::Command::Agent(options)) => run(

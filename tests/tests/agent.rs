@@ -1,6 +1,11 @@
 //! The agent as its neighbours see it: files, health, outages, restarts, kills.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::path::Path;
 use std::path::PathBuf;

@@ -1,7 +1,12 @@
 //! SIGKILL at every file operation of an agent that rotates: afterwards the old set or the new one is
 //! there, whole, and an agent goes on from it. Needs strace: run by `tests/kills/run`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

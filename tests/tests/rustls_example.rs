@@ -1,6 +1,6 @@
 //! The example of the library, as it is, through a hundred renewals.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::print_stderr, reason = "tests")]
 
 #[expect(dead_code, reason = "its main is for people")]
 #[path = "../../ca-client/examples/rustls_reload.rs"]

@@ -28,7 +28,8 @@ pub(crate) struct AgentOptions {
     #[arg(long, env = "SECRET_GRACE_PERIOD_RATIO_JITTER", value_name = "RATIO", default_value = "0.05", value_parser = values::jitter)]
     pub(crate) grace_period_ratio_jitter: f64,
 
-    /// Command for /bin/sh to run after each swap of the files; CA_CLIENT_SERIAL has the new serial number
+    /// Command for /bin/sh to run after each swap of the files; its environment has the
+    /// new serial number as `CA_CLIENT_SERIAL`
     #[arg(long, value_name = "COMMAND", conflicts_with = "hook_signal")]
     pub(crate) hook_command: Option<String>,
 

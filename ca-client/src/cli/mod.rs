@@ -25,7 +25,7 @@ pub(crate) use ca::CaOptions;
 pub(crate) enum Command {
     /// Get one certificate, check it and write it for other processes
     #[command(after_long_help = FETCH_HELP)]
-    Fetch(FetchOptions),
+    Fetch(Box<FetchOptions>),
     /// Get a certificate and renew it for ever
     #[command(after_long_help = agent::AGENT_HELP)]
     Agent(Box<AgentOptions>),

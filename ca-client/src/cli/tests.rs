@@ -5,7 +5,7 @@ use super::*;
 fn parsed(args: &[&str]) -> Result<FetchOptions, CliError> {
     let args = ["ca-client", "fetch"].iter().chain(args);
     match parse(args.map(OsString::from))? {
-        Command::Fetch(options) => Ok(options),
+        Command::Fetch(options) => Ok(*options),
         other => panic!("{other:?}"),
     }
 }
