@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -102,10 +103,10 @@ fn kill_at(dir: &Path, args: &[&str], operation: &str, nth: u32) -> bool {
         .stderr(Stdio::null())
         .status()
         .unwrap();
-    // strace dies of what its child died of; timeout says 137 for that, and 124 for its own doing.
-    match status.code() {
-        Some(137) => true,
-        Some(124) => false,
+    // strace dies of what its child died of; timeout does too, or says 137. 124 is its own doing.
+    match (status.code(), status.signal()) {
+        (Some(137), _) | (None, Some(9)) => true,
+        (Some(124), _) => false,
         other => panic!("{operation} {nth}: strace ended with {other:?}"),
     }
 }
