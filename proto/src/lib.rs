@@ -1,13 +1,15 @@
 //! What Signet's authority and agent agree on.
 //!
 //! Messages and services ([`istio`], [`signet`]), SPIFFE IDs ([`spiffe`]), certificates as facts
-//! ([`certificate`]) and what makes a chain of them valid ([`chain`]). No I/O but reading a settings
+//! ([`certificate`]), what makes a chain of them valid ([`chain`]), how that is said ([`verdict`]) and what a
+//! file of them holds ([`inspect`]). No I/O but reading a settings
 //! file, no policy.
 
 pub mod certificate;
 pub mod chain;
 pub mod settings_file;
 pub mod spiffe;
+pub mod verdict;
 
 /// Istio's certificate signing API, as it is on the wire. Generated from `ca.proto`.
 #[allow(
@@ -21,7 +23,7 @@ pub mod istio {
     tonic::include_proto!("istio.v1.auth");
 }
 
-/// Signet's own services. Generated from `admin.proto`.
+/// Signet's own services. Generated from `admin.proto` and `verification.proto`.
 #[allow(
     warnings,
     clippy::all,

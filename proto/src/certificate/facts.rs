@@ -82,6 +82,8 @@ pub struct KeyUsage {
     pub digital_signature: bool,
     /// May carry keys (RSA key exchange).
     pub key_encipherment: bool,
+    /// May agree on keys (Diffie-Hellman).
+    pub key_agreement: bool,
     /// May sign certificates.
     pub key_cert_sign: bool,
     /// May sign CRLs.
@@ -103,6 +105,16 @@ pub struct SubjectAltName {
     pub others: usize,
     /// Whether the extension is critical.
     pub critical: bool,
+}
+
+impl SubjectAltName {
+    /// Every URI, DNS name and IP address, as text.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let addresses = self.ip_addresses.iter().map(ToString::to_string);
+        let names = self.uris.iter().chain(&self.dns_names).cloned();
+        names.chain(addresses).collect()
+    }
 }
 
 pub(super) fn facts(parsed: &X509Certificate<'_>) -> Result<Facts, CertificateError> {
@@ -173,6 +185,7 @@ fn note_extension(
             facts.key_usage = Some(KeyUsage {
                 digital_signature: value.digital_signature(),
                 key_encipherment: value.key_encipherment(),
+                key_agreement: value.key_agreement(),
                 key_cert_sign: value.key_cert_sign(),
                 crl_sign: value.crl_sign(),
                 critical,

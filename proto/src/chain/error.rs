@@ -27,11 +27,13 @@ pub enum ChainError {
     },
     /// An extension that nobody here knows, but that must not be ignored (RFC 5280 section 4.2).
     #[error(
-        "{subject}, or a CA above it, has a critical extension that is not supported (RFC 5280 section 4.2)"
+        "{subject} has the critical extension {oid}, which is not supported (RFC 5280 section 4.2)"
     )]
     CriticalExtension {
-        /// The leaf.
+        /// The certificate that has it.
         subject: String,
+        /// Dotted object identifier of the extension.
+        oid: String,
     },
     /// There is no leaf.
     #[error("the chain is empty")]
@@ -64,6 +66,14 @@ pub enum ChainError {
     #[error("{subject} is a CA certificate, expected a leaf first")]
     LeafIsCa {
         /// The first certificate of the chain.
+        subject: String,
+    },
+    /// The leaf's keyUsage leaves nothing to do in a TLS handshake (RFC 5280 section 4.2.1.3).
+    #[error(
+        "the keyUsage of {subject} has none of digitalSignature, keyEncipherment and keyAgreement (RFC 5280 section 4.2.1.3)"
+    )]
+    LeafKeyUsage {
+        /// The leaf.
         subject: String,
     },
     /// A certificate is not as RFC 5280 section 4 wants it.
@@ -154,6 +164,14 @@ pub enum ChainError {
         expected: String,
         /// The leaf's dNSName and iPAddress entries.
         found: Vec<String>,
+    },
+    /// The leaf has another SPIFFE ID than the caller expects.
+    #[error("expected {expected}, found {found}")]
+    WrongSpiffeId {
+        /// Who it should be.
+        expected: SpiffeId,
+        /// Who it is.
+        found: SpiffeId,
     },
     /// The SPIFFE ID is of another trust domain (X509-SVID section 5.2, Workload API section 4.6).
     #[error("{found} is not in the trust domain {expected}")]

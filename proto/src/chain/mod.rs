@@ -16,7 +16,9 @@ use webpki::EndEntityCert;
 
 pub use self::error::ChainError;
 pub use self::error::SvidRule;
+use self::reach::Reach;
 use crate::certificate::Certificate;
+use crate::certificate::KeyUsage;
 use crate::spiffe::SpiffeId;
 use crate::spiffe::TrustDomain;
 
@@ -57,6 +59,7 @@ pub fn verify(
     let leaf = chain.first().ok_or(ChainError::Empty)?;
     if profile == Profile::Pkix {
         let path = path::find(chain, roots, path::Purpose::Either, at)?;
+        check_handshake_usage(leaf)?;
         let spiffe_id = svid::spiffe_id(leaf).ok();
         return Ok(Verified { spiffe_id, path });
     }
@@ -87,6 +90,7 @@ pub fn verify_tls_server(
 ) -> Result<Verified, ChainError> {
     let leaf = chain.first().ok_or(ChainError::Empty)?;
     let path = path::find(chain, roots, path::Purpose::Server, at)?;
+    check_handshake_usage(leaf)?;
     let der = CertificateDer::from(leaf.der());
     EndEntityCert::try_from(&der)
         .and_then(|leaf| leaf.verify_is_valid_for_subject_name(server_name))
@@ -95,6 +99,54 @@ pub fn verify_tls_server(
         spiffe_id: svid::spiffe_id(leaf).ok(),
         path,
     })
+}
+
+/// The SPIFFE ID of `leaf`, if by its own shape it is an X509-SVID: no chain, no dates.
+///
+/// # Errors
+/// The first rule of X509-SVID sections 2 to 4 that it breaks.
+pub fn svid_id(leaf: &Certificate) -> Result<SpiffeId, SvidRule> {
+    svid::check(leaf)
+}
+
+/// Whether `issuer` bears the name of `certificate`'s issuer and its key made the signature. No other rule is looked at.
+#[must_use]
+pub fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
+    reach::is_named_issuer(issuer, certificate)
+        && signed::link(certificate, issuer) == signed::Link::Signed
+}
+
+/// One way up from the leaf of `chain` as names and signatures lead, and whether it ends at one of `roots`.
+///
+/// It tells a person what a chain that [`verify`] refuses consists of; it proves nothing.
+#[must_use]
+pub fn way_up(chain: &[Certificate], roots: &[Certificate]) -> (Vec<Certificate>, bool) {
+    let Some((leaf, others)) = chain.split_first() else {
+        return (Vec::new(), false);
+    };
+    if chain.len() > path::MAX_CERTIFICATES {
+        return (vec![leaf.clone()], false);
+    }
+    match Reach::new(leaf, others, roots) {
+        Ok(reach) => {
+            let (way, anchored) = reach.way_up(roots);
+            (way.into_iter().cloned().collect(), anchored)
+        }
+        Err(_too_much_to_search) => (vec![leaf.clone()], false),
+    }
+}
+
+/// webpki does not look at the leaf's keyUsage (RFC 5280 section 4.2.1.3).
+fn check_handshake_usage(leaf: &Certificate) -> Result<(), ChainError> {
+    let forbids = |usage: KeyUsage| {
+        !usage.digital_signature && !usage.key_encipherment && !usage.key_agreement
+    };
+    match leaf.facts().key_usage.is_some_and(forbids) {
+        true => Err(ChainError::LeafKeyUsage {
+            subject: error::subject(leaf),
+        }),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -243,9 +243,10 @@ fn explain(
             subject: leaf_subject,
             purpose: search.purpose.name(),
         },
-        Error::UnsupportedCriticalExtension => ChainError::CriticalExtension {
-            subject: leaf_subject,
-        },
+        Error::UnsupportedCriticalExtension => reach
+            .below_roots()
+            .find_map(critical_extension)
+            .unwrap_or_else(|| malformed(leaf_subject, error)),
         Error::MaximumPathBuildCallsExceeded
         | Error::MaximumPathDepthExceeded
         | Error::MaximumSignatureChecksExceeded
@@ -257,6 +258,16 @@ fn explain(
             .unwrap_or_else(|| malformed(leaf_subject, error)),
         _ => malformed(leaf_subject, error),
     }
+}
+
+/// The extension that webpki refuses to ignore.
+fn critical_extension(certificate: &Certificate) -> Option<ChainError> {
+    let mut extensions = certificate.facts().extensions.iter();
+    let unknown = extensions.find(|one| one.critical && !HEEDED.contains(&one.oid.as_str()))?;
+    Some(ChainError::CriticalExtension {
+        subject: subject(certificate),
+        oid: unknown.oid.clone(),
+    })
 }
 
 impl Purpose {
@@ -289,8 +300,18 @@ fn longest_path(intermediates: &[&Certificate]) -> Option<ChainError> {
     })
 }
 
+/// keyUsage, subjectAltName, basicConstraints, nameConstraints, cRLDistributionPoints and extKeyUsage
+/// (RFC 5280 section 4.2.1): what webpki reads.
+const HEEDED: &[&str] = &[
+    "2.5.29.15",
+    "2.5.29.17",
+    "2.5.29.19",
+    "2.5.29.30",
+    "2.5.29.31",
+    "2.5.29.37",
+];
 /// What a TLS handshake carries is far below.
-const MAX_CERTIFICATES: usize = 64;
+pub(super) const MAX_CERTIFICATES: usize = 64;
 
 // Content octets of id-kp-serverAuth and id-kp-clientAuth (RFC 5280 section 4.2.1.12).
 const SERVER_AUTH: &[u8] = &[43, 6, 1, 5, 5, 7, 3, 1];

@@ -83,10 +83,29 @@ impl<'a> Reach<'a> {
 
     /// Every certificate on the way: leaf first, roots last.
     pub(super) fn all(&self) -> impl Iterator<Item = &'a Certificate> {
-        let intermediates = self.intermediates.iter().copied();
-        std::iter::once(self.leaf)
-            .chain(intermediates)
-            .chain(self.roots.iter().copied())
+        self.below_roots().chain(self.roots.iter().copied())
+    }
+
+    /// The leaf and the intermediates.
+    pub(super) fn below_roots(&self) -> impl Iterator<Item = &'a Certificate> {
+        std::iter::once(self.leaf).chain(self.intermediates.iter().copied())
+    }
+
+    /// One way up from the leaf, whatever rules it breaks, and whether it ends at a root.
+    pub(super) fn way_up(&self, roots: &[Certificate]) -> (Vec<&'a Certificate>, bool) {
+        let mut way = vec![self.leaf];
+        loop {
+            let last = way.last().copied().unwrap_or(self.leaf);
+            if roots.contains(last) {
+                return (way, true);
+            }
+            let issuers = self.roots.iter().chain(&self.intermediates).copied();
+            let mut issuers = issuers.filter(|one| !way.contains(one) && signed(one, last));
+            match issuers.next() {
+                Some(issuer) => way.push(issuer),
+                None => return (way, false),
+            }
+        }
     }
 
     /// The first certificate whose signature nobody here can check.
@@ -109,8 +128,7 @@ impl<'a> Reach<'a> {
             self.all()
                 .any(|issuer| issuer != *certificate && is_named_issuer(issuer, certificate))
         };
-        let below_roots = std::iter::once(self.leaf).chain(self.intermediates.iter().copied());
-        let Some(end) = below_roots.into_iter().find(|c| !has_issuer(c)) else {
+        let Some(end) = self.below_roots().find(|c| !has_issuer(c)) else {
             // Issuers go round in a circle.
             let end = self.intermediates.last().copied().unwrap_or(self.leaf);
             return ChainError::UnknownIssuer {
@@ -136,8 +154,13 @@ impl<'a> Reach<'a> {
     }
 }
 
+/// Whether `issuer` may have signed `certificate`; an algorithm that is not accepted says nothing against it.
+fn signed(issuer: &Certificate, certificate: &Certificate) -> bool {
+    is_named_issuer(issuer, certificate) && link(certificate, issuer) != Link::WrongKey
+}
+
 /// RFC 5280 section 6.1.3 (a)(4), byte for byte as webpki does.
-fn is_named_issuer(issuer: &Certificate, certificate: &Certificate) -> bool {
+pub(super) fn is_named_issuer(issuer: &Certificate, certificate: &Certificate) -> bool {
     issuer.facts().subject_der == certificate.facts().issuer_der
 }
 

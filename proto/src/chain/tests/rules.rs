@@ -156,22 +156,14 @@ fn unknown_critical_extensions_and_name_constraints_are_heeded() {
         extension.set_criticality(true);
         p.custom_extensions = vec![extension];
     };
+    let (oid, subject) = ("1.2.3.4".to_owned(), ID.to_owned());
     let error = verify_svid(&[root.svid(unknown)], &[&root]).unwrap_err();
-    assert_eq!(
-        error,
-        ChainError::CriticalExtension {
-            subject: ID.to_owned()
-        }
-    );
+    assert_eq!(error, ChainError::CriticalExtension { subject, oid });
     let middle = root.below("middle", unknown);
     let chain = [middle.svid(no_change), middle.certificate];
     let error = verify_svid(&chain, &[&root]).unwrap_err();
-    assert_eq!(
-        error,
-        ChainError::CriticalExtension {
-            subject: ID.to_owned()
-        }
-    );
+    let (oid, subject) = ("1.2.3.4".to_owned(), cn("middle"));
+    assert_eq!(error, ChainError::CriticalExtension { subject, oid });
     let middle = root.below("middle", |p| {
         let permitted_subtrees = vec![GeneralSubtree::DnsName("a.example".to_owned())];
         p.name_constraints = Some(NameConstraints {
