@@ -3,10 +3,14 @@
 mod agent_command;
 mod cli;
 mod fetch;
+mod input;
+mod inspect;
+mod output;
 mod report;
 mod status_command;
 mod telemetry;
 mod trust_choice;
+mod verify;
 
 use std::error::Error;
 use std::io::Write as _;
@@ -30,6 +34,17 @@ fn main() -> ExitCode {
             Err(error) if error.is_usage() => fail(&error, EXIT_USAGE),
             Err(error) => fail(&error, EXIT_FAILED),
         },
+        Ok(cli::Command::Verify(options)) => match verify::run(&options, std::io::stdin().lock()) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(EXIT_NOT_VALID),
+            Err(error) => fail(&error, EXIT_FAILED),
+        },
+        Ok(cli::Command::Inspect(options)) => {
+            match inspect::run(&options, std::io::stdin().lock()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, EXIT_FAILED),
+            }
+        }
         Err(cli::CliError::Clap(error)) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
             // There is nobody left to tell when the terminal is gone.

@@ -7,6 +7,7 @@
 
 pub mod certificate;
 pub mod chain;
+pub mod inspect;
 pub mod settings_file;
 pub mod spiffe;
 pub mod verdict;

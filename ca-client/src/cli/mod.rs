@@ -2,6 +2,7 @@
 
 mod agent;
 mod ca;
+mod checks;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,10 @@ pub(crate) use agent::AgentOptions;
 pub(crate) use agent::StatusOptions;
 pub(crate) use ca::CaOptions;
 
+pub(crate) use self::checks::InspectOptions;
+pub(crate) use self::checks::ProfileName;
+pub(crate) use self::checks::VerifyOptions;
+
 /// What the user wants.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -32,6 +37,12 @@ pub(crate) enum Command {
     /// Is there a valid certificate, and how is the agent?
     #[command(after_long_help = agent::STATUS_HELP)]
     Status(StatusOptions),
+    /// Judge a chain of certificates: is it good, and if not, which rule does it break?
+    #[command(after_long_help = checks::VERIFY_HELP)]
+    Verify(VerifyOptions),
+    /// Explain a PEM or DER file: what is in it, who it names, who signed it, when it ends
+    #[command(after_long_help = checks::INSPECT_HELP)]
+    Inspect(InspectOptions),
 }
 
 /// The settings of `fetch`.
@@ -78,6 +89,9 @@ pub(crate) enum CliError {
         "--ca-roots and --ca-fingerprint are both given; one of them authenticates the CA, drop the other"
     )]
     TwoTrusts,
+    /// Names are asked for that only X509-SVIDs have.
+    #[error("--trust-domain and --spiffe-id are for X509-SVIDs; drop them, or --profile pkix")]
+    MixedProfiles,
     /// The settings file cannot be used.
     #[error("the settings file is refused")]
     SettingsFile {
@@ -111,7 +125,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let ca = match &mut command {
         Command::Fetch(options) => Some(&mut options.ca),
         Command::Agent(options) => Some(&mut options.ca),
-        Command::Status(_) => None,
+        Command::Verify(options) if options.mixes_profiles() => {
+            return Err(CliError::MixedProfiles);
+        }
+        Command::Status(_) | Command::Verify(_) | Command::Inspect(_) => None,
     };
     if let (Some(ca), Some((_, matches))) = (ca, matches.subcommand()) {
         settle_trust(ca, matches)?;
@@ -133,7 +150,7 @@ fn settings_file(matches: &ArgMatches) -> Option<(&str, &PathBuf)> {
 #[command(
     name = "ca-client",
     version,
-    about = "Gets, checks and writes a workload's SPIFFE certificate",
+    about = "Gets, checks and writes a workload's SPIFFE certificate; judges and explains those of others",
     arg_required_else_help = true
 )]
 struct Cli {

@@ -1,6 +1,10 @@
 //! Which values may a setting have, beyond what its type says?
 
 use std::time::Duration;
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use ca_client::files::FileNames;
 
@@ -49,3 +53,14 @@ pub(super) fn jitter(text: &str) -> Result<f64, String> {
 fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
+/// A moment as RFC 3339 writes it, with its offset, from 1970 to 9999 in UTC as in certificates.
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .filter(|time| time.unix_timestamp() >= 0 && time.unix_timestamp() < END_OF_TIME)
+        .map(SystemTime::from)
+        .ok_or_else(|| "expected a time from 1970 to 9999, such as 2026-11-21T14:00:00Z".to_owned())
+}
+
+/// The first second of the year 10000.
+const END_OF_TIME: i64 = 253_402_300_800;

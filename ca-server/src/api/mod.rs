@@ -13,22 +13,27 @@ mod preface;
 mod search;
 pub mod status;
 pub mod tls;
+mod verdicts;
+pub mod verification;
 
 use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
 use proto::signet::admin_service_server::AdminServiceServer;
+use proto::signet::verification_service_server::VerificationServiceServer;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::health_server::HealthServer;
 
 use self::admin::Admin;
 use self::certificates::Certificates;
+use self::verification::Verification;
 
-/// What agents may call: the CSR API, health and reflection.
+/// What agents may call: the CSR API, verification, health and reflection.
 ///
 /// # Errors
 /// When the service descriptors do not decode; cannot happen with those built in.
 pub fn agent_routes<H: Health>(
     certificates: Certificates,
+    verification: Verification,
     health: HealthServer<H>,
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let reflection = || {
@@ -36,6 +41,7 @@ pub fn agent_routes<H: Health>(
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("istio.v1.auth.IstioCertificateService")
+            .with_service_name("signet.v1.VerificationService")
             .with_service_name("grpc.health.v1.Health")
     };
     // Clients in the field still ask in the older version.
@@ -43,7 +49,11 @@ pub fn agent_routes<H: Health>(
     let certificates = IstioCertificateServiceServer::new(certificates)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
+    let verification = VerificationServiceServer::new(verification)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_ANSWER);
     Ok(Routes::new(certificates)
+        .add_service(verification)
         .add_service(health)
         .add_service(reflection)
         .add_service(older)
@@ -56,5 +66,7 @@ pub fn admin_routes(admin: Admin) -> Routes {
     Routes::new(AdminServiceServer::new(admin)).prepare()
 }
 
+/// Verdicts quote names, which may make them longer than the question.
+const MAX_ANSWER: usize = 4 * MAX_MESSAGE;
 /// A CSR has a few KiB; this leaves room and keeps a stranger from filling our memory.
 const MAX_MESSAGE: usize = 256 * 1024;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
+use proto::signet::verification_service_server::VerificationServiceServer;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::info;
@@ -14,6 +15,7 @@ use super::readiness::SharedReadiness;
 use super::report::Reporter;
 use crate::api::certificates::Certificates;
 use crate::api::http::Readiness as _;
+use crate::api::verification::Verification;
 use crate::attest::jwt::Issuer;
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
@@ -79,6 +81,11 @@ pub(super) async fn report_health(
             None => health.set_serving::<CsrService>().await,
             Some(_) => health.set_not_serving::<CsrService>().await,
         }
+        // Verdicts need no ledger and no issuer in force.
+        match stop.is_cancelled() {
+            false => health.set_serving::<Verdicts>().await,
+            true => health.set_not_serving::<Verdicts>().await,
+        }
         if stop.is_cancelled() {
             return;
         }
@@ -88,6 +95,8 @@ pub(super) async fn report_health(
 
 /// The service whose health is told.
 type CsrService = IstioCertificateServiceServer<Certificates>;
+/// As [`CsrService`].
+type Verdicts = VerificationServiceServer<Verification>;
 
 const HEALTH: Duration = Duration::from_secs(2);
 const JWKS: Duration = Duration::from_secs(1);

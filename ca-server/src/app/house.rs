@@ -24,6 +24,7 @@ use crate::api::http_port::HttpPort;
 use crate::api::listener::Server;
 use crate::api::tls::ServingCertificate;
 use crate::api::tls::TlsSettings;
+use crate::api::verification::Verification;
 use crate::attest::Attestor;
 use crate::attest::issuers::IssuerSettings;
 use crate::attest::jwks::JwksFile;
@@ -191,10 +192,16 @@ impl House {
             entropy: Arc::clone(&self.entropy),
             metrics: self.metrics.clone(),
         };
+        let verification = Verification::new(
+            self.config.trust_domain.clone(),
+            self.ca.authority(),
+            Arc::clone(&self.clock),
+        );
         let (health, service) = tonic_health::server::health_reporter();
         let stop = self.stop.clone();
         let task = tokio::spawn(background::report_health(health, readiness, stop));
-        Ok((self.server(api::agent_routes(certificates, service)?), task))
+        let routes = api::agent_routes(certificates, verification, service)?;
+        Ok((self.server(routes), task))
     }
 
     fn server(&self, routes: tonic::service::Routes) -> Server {

@@ -238,7 +238,7 @@ fn extended_key_usage(value: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> 
         .collect()
 }
 
-fn subject_alt_name(names: &[GeneralName<'_>], critical: bool) -> SubjectAltName {
+pub(crate) fn subject_alt_name(names: &[GeneralName<'_>], critical: bool) -> SubjectAltName {
     let mut san = SubjectAltName {
         critical,
         ..SubjectAltName::default()
@@ -264,7 +264,7 @@ fn ip_address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-fn system_time(time: ASN1Time) -> SystemTime {
+pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     match u64::try_from(time.timestamp()) {
         Ok(seconds) => UNIX_EPOCH + Duration::from_secs(seconds),
         Err(_before_1970) => UNIX_EPOCH,

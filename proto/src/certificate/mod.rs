@@ -20,6 +20,8 @@ pub use self::facts::OID_CLIENT_AUTH;
 pub use self::facts::OID_SERVER_AUTH;
 pub use self::facts::SubjectAltName;
 pub(crate) use self::facts::readable;
+pub(crate) use self::facts::subject_alt_name;
+pub(crate) use self::facts::system_time;
 pub use self::fingerprint::Fingerprint;
 pub use self::fingerprint::FingerprintError;
 
@@ -37,18 +39,50 @@ impl Certificate {
     /// # Errors
     /// When `der` is not one whole X.509 certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let (certificate, rest) = Self::first_of(der)?;
+        match rest.len() {
+            0 => Ok(certificate),
+            len => Err(CertificateError::TrailingBytes { len }),
+        }
+    }
+
+    /// The certificate at the start of `der`, and what follows it.
+    fn first_of(der: &[u8]) -> Result<(Self, &[u8]), CertificateError> {
         let (rest, parsed) =
             X509Certificate::from_der(der).map_err(|error| CertificateError::NotX509 {
                 reason: error.to_string(),
             })?;
-        if !rest.is_empty() {
-            return Err(CertificateError::TrailingBytes { len: rest.len() });
+        let facts = facts::facts(&parsed)?;
+        let own = der.get(..der.len() - rest.len()).unwrap_or(der);
+        let certificate = Self {
+            der: own.to_vec(),
+            fingerprint: Fingerprint::of(own),
+            facts,
+        };
+        Ok((certificate, rest))
+    }
+
+    /// Reads every certificate of a file that is PEM, as [`Self::all_from_pem`] does, or DER: one certificate after
+    /// the other, as the SPIFFE Workload API writes them.
+    ///
+    /// # Errors
+    /// Names the first certificate (counting from 1) that is none.
+    pub fn all_from_pem_or_der(bytes: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        if !is_der(bytes) {
+            return Self::all_from_pem(bytes);
         }
-        Ok(Self {
-            der: der.to_vec(),
-            fingerprint: Fingerprint::of(der),
-            facts: facts::facts(&parsed)?,
-        })
+        let mut certificates = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (certificate, after) =
+                Self::first_of(rest).map_err(|error| CertificateError::Block {
+                    number: certificates.len() + 1,
+                    source: Box::new(error),
+                })?;
+            certificates.push(certificate);
+            rest = after;
+        }
+        Ok(certificates)
     }
 
     /// Reads every `CERTIFICATE` block of `pem`, in order. Text between blocks, CRLF and trailing
@@ -123,6 +157,11 @@ impl Certificate {
         // A certificate is good during the whole of its last second.
         self.facts.not_before <= now && now < self.facts.not_after + Duration::from_secs(1)
     }
+}
+
+/// Whether `bytes` start as DER of more than 127 octets does: no text has such a second octet.
+pub(crate) fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x80..=0xff, ..])
 }
 
 impl PartialEq for Certificate {
@@ -225,6 +264,27 @@ mod tests {
         assert!(
             matches!(error, CertificateError::Block { number: 2, .. }),
             "{error:?}"
+        );
+    }
+
+    #[test]
+    fn der_certificates_in_a_row_are_read_and_a_bad_one_is_numbered() {
+        let one = Certificate::all_from_pem(root_pem().as_bytes())
+            .unwrap()
+            .remove(0);
+        let two = [one.der(), one.der()].concat();
+        let read = Certificate::all_from_pem_or_der(&two).unwrap();
+        assert_eq!(read, [one.clone(), one.clone()]);
+        let cut = &two[..two.len() - 1];
+        let error = Certificate::all_from_pem_or_der(cut).unwrap_err();
+        assert!(
+            matches!(error, CertificateError::Block { number: 2, .. }),
+            "{error:?}"
+        );
+        let pem = format!("0 first\n{}", one.to_pem());
+        assert_eq!(
+            Certificate::all_from_pem_or_der(pem.as_bytes()).unwrap(),
+            [one]
         );
     }
 

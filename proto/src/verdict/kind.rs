@@ -133,9 +133,7 @@ impl Rule {
             ChainError::LeafIsCa { .. } => ("leaf-not-ca", "RFC 5280 section 4.2.1.9"),
             ChainError::LeafKeyUsage { .. } => ("leaf-key-usage", "RFC 5280 section 4.2.1.3"),
             ChainError::Malformed { .. } => ("well-formed", "RFC 5280 section 4"),
-            ChainError::NameConstraints { .. } => {
-                ("name-constraints", "RFC 5280 section 4.2.1.10")
-            }
+            ChainError::NameConstraints { .. } => ("name-constraints", "RFC 5280 section 4.2.1.10"),
             ChainError::NotACa { .. } => ("ca-flag", "RFC 5280 section 6.1.4 (k)"),
             ChainError::NotASvid { rule } => (rule.id(), rule.section()),
             ChainError::NotYetValid { .. } => ("not-before", "RFC 5280 section 6.1.3 (a)(2)"),

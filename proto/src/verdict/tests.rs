@@ -54,7 +54,10 @@ fn the_time_left_is_that_of_the_certificate_that_ends_first() {
         let [leaf, root] = pair(leaf_end);
         let (chain, roots) = ([leaf.clone()], [root.clone()]);
         let verdict = ask(&chain, &roots).verdict();
-        assert_eq!((verdict.kind, verdict.seconds_left), (Kind::Valid, Some(left)));
+        assert_eq!(
+            (verdict.kind, verdict.seconds_left),
+            (Kind::Valid, Some(left))
+        );
         assert_eq!(verdict.spiffe_id.unwrap().as_str(), CART);
         let prints: Vec<Fingerprint> = verdict.path.iter().map(|one| one.sha256).collect();
         assert_eq!(prints, [leaf.fingerprint(), root.fingerprint()]);
@@ -65,12 +68,15 @@ fn the_time_left_is_that_of_the_certificate_that_ends_first() {
 #[test]
 fn a_bad_chain_still_shows_its_way_up_and_has_no_time_left() {
     let [leaf, root] = pair((2031, 1, 1));
-    let (chain, roots) = ([leaf.clone()], [root]);
+    let (chain, roots) = ([leaf], [root]);
     let mut question = ask(&chain, &roots);
     question.at += Duration::from_secs(3 * 86_400);
     let verdict = question.verdict();
     assert_eq!((verdict.kind, verdict.seconds_left), (Kind::Expired, None));
-    assert_eq!(verdict.rule.unwrap().section, "RFC 5280 section 6.1.3 (a)(2)");
+    assert_eq!(
+        verdict.rule.unwrap().section,
+        "RFC 5280 section 6.1.3 (a)(2)"
+    );
     assert_eq!((verdict.path.len(), verdict.anchored), (2, true));
     let strangers = [pair((2031, 1, 1))[1].clone()];
     let verdict = ask(&chain, &strangers).verdict();
