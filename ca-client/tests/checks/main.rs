@@ -1,6 +1,6 @@
 //! What do `ca-client verify` and `ca-client inspect` do as processes: output, exit codes, absurd input?
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -61,9 +61,9 @@ impl Scene {
             .unwrap();
         let scene = Self { dir, leaf };
         scene.write("roots.pem", &root_pem);
-        scene.write("leaf.pem", &scene.leaf.pem());
+        scene.write("leaf.pem", scene.leaf.pem());
         scene.write("leaf.der", scene.leaf.der());
-        scene.write("key.pem", &leaf_key.serialize_pem());
+        scene.write("key.pem", leaf_key.serialize_pem());
         let both = leaf_key.serialize_pem() + &scene.leaf.pem();
         scene.write("combined.pem", &both);
         scene.write("empty.pem", "");

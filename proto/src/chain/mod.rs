@@ -3,6 +3,7 @@
 //! rustls-webpki finds the path and checks signatures; what it leaves out is checked beside it.
 
 mod error;
+mod explain;
 mod path;
 mod reach;
 mod signed;

@@ -18,6 +18,7 @@ use webpki::VerifiedPath;
 
 use super::error::ChainError;
 use super::error::subject;
+use super::explain;
 use super::reach::Reach;
 use super::signed;
 use crate::certificate::Certificate;
@@ -67,7 +68,7 @@ pub(super) fn find(
             let strangers: Vec<&Certificate> = others.iter().chain(roots).collect();
             Err(reach.dead_end(&strangers))
         }
-        Err(error) => Err(explain(&error, &reach, leaf, &search)),
+        Err(error) => Err(explain::explain(&error, &reach, purpose, at)),
     }
 }
 
@@ -195,7 +196,7 @@ fn path_length(root: &Certificate, intermediates: &[&Certificate]) -> Option<Cha
     })
 }
 
-fn out_of_time(certificate: &Certificate, at: SystemTime) -> Option<ChainError> {
+pub(super) fn out_of_time(certificate: &Certificate, at: SystemTime) -> Option<ChainError> {
     let facts = certificate.facts();
     if certificate.is_valid_at(at) {
         None
@@ -212,66 +213,8 @@ fn out_of_time(certificate: &Certificate, at: SystemTime) -> Option<ChainError> 
     }
 }
 
-/// webpki's verdict with the evidence that it does not give.
-fn explain(
-    error: &Error,
-    reach: &Reach<'_>,
-    leaf: &Certificate,
-    search: &Search<'_>,
-) -> ChainError {
-    let leaf_subject = subject(leaf);
-    match error {
-        Error::CertExpired { .. } | Error::CertNotValidYet { .. } => reach
-            .all()
-            .find_map(|certificate| out_of_time(certificate, search.at))
-            .unwrap_or_else(|| malformed(leaf_subject, error)),
-        Error::CaUsedAsEndEntity => ChainError::LeafIsCa {
-            subject: leaf_subject,
-        },
-        Error::EndEntityUsedAsCa => {
-            let issuer = search.intermediates.iter().find(|c| !c.is_ca());
-            let subject = issuer.map_or(leaf_subject, |issuer| subject(issuer));
-            ChainError::NotACa { subject }
-        }
-        Error::PathLenConstraintViolated => {
-            longest_path(search.intermediates).unwrap_or_else(|| malformed(leaf_subject, error))
-        }
-        Error::NameConstraintViolation => ChainError::NameConstraints {
-            subject: leaf_subject,
-        },
-        Error::RequiredEkuNotFoundContext(_) => ChainError::KeyPurpose {
-            subject: leaf_subject,
-            purpose: search.purpose.name(),
-        },
-        Error::UnsupportedCriticalExtension => reach
-            .below_roots()
-            .find_map(critical_extension)
-            .unwrap_or_else(|| malformed(leaf_subject, error)),
-        Error::MaximumPathBuildCallsExceeded
-        | Error::MaximumPathDepthExceeded
-        | Error::MaximumSignatureChecksExceeded
-        | Error::MaximumNameConstraintComparisonsExceeded => ChainError::SearchExhausted,
-        Error::InvalidSignatureForPublicKey
-        | Error::UnsupportedSignatureAlgorithmContext(_)
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => reach
-            .unsupported()
-            .unwrap_or_else(|| malformed(leaf_subject, error)),
-        _ => malformed(leaf_subject, error),
-    }
-}
-
-/// The extension that webpki refuses to ignore.
-fn critical_extension(certificate: &Certificate) -> Option<ChainError> {
-    let mut extensions = certificate.facts().extensions.iter();
-    let unknown = extensions.find(|one| one.critical && !HEEDED.contains(&one.oid.as_str()))?;
-    Some(ChainError::CriticalExtension {
-        subject: subject(certificate),
-        oid: unknown.oid.clone(),
-    })
-}
-
 impl Purpose {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Both => "serverAuth or clientAuth, both are needed",
             Self::Either => "both serverAuth and clientAuth, one is needed",
@@ -280,36 +223,6 @@ impl Purpose {
     }
 }
 
-fn malformed(subject: String, error: &Error) -> ChainError {
-    ChainError::Malformed {
-        subject,
-        reason: error.to_string(),
-    }
-}
-
-/// The intermediate whose constraint is the narrowest.
-fn longest_path(intermediates: &[&Certificate]) -> Option<ChainError> {
-    let constraints = intermediates.iter().filter_map(|issuer| {
-        let max = issuer.facts().basic_constraints?.path_len?;
-        Some((max, issuer))
-    });
-    let (max, issuer) = constraints.min_by_key(|(max, _)| *max)?;
-    Some(ChainError::PathLength {
-        subject: subject(issuer),
-        max,
-    })
-}
-
-/// keyUsage, subjectAltName, basicConstraints, nameConstraints, cRLDistributionPoints and extKeyUsage
-/// (RFC 5280 section 4.2.1): what webpki reads.
-const HEEDED: &[&str] = &[
-    "2.5.29.15",
-    "2.5.29.17",
-    "2.5.29.19",
-    "2.5.29.30",
-    "2.5.29.31",
-    "2.5.29.37",
-];
 /// What a TLS handshake carries is far below.
 pub(super) const MAX_CERTIFICATES: usize = 64;
 

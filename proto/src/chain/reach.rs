@@ -11,7 +11,8 @@ use crate::certificate::Certificate;
 /// The certificates that can be reached from a leaf by going from each to its issuers.
 #[derive(Debug)]
 pub(super) struct Reach<'a> {
-    leaf: &'a Certificate,
+    /// Where it starts.
+    pub(super) leaf: &'a Certificate,
     /// Those of the chain, none twice, none that is also a root.
     pub(super) intermediates: Vec<&'a Certificate>,
     /// Those that are trusted, none twice.

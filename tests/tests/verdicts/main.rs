@@ -30,7 +30,7 @@ fn every_broken_rule_is_named_and_every_disagreement_has_its_reason() {
         }
         let (openssl, webpki) = (case.material.openssl(), case.material.webpki());
         let differs = [openssl, webpki].iter().any(|ok| *ok != verdict.is_valid());
-        if differs != !case.why.is_empty() {
+        if differs == case.why.is_empty() {
             let said = format!("openssl {openssl}, webpki {webpki}");
             problems.push(format!(
                 "{}: {rule}, {said}, because {:?}",

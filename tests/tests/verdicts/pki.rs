@@ -89,6 +89,18 @@ fn dated() -> CertificateParams {
 
 pub(crate) fn none(_: &mut CertificateParams) {}
 
+pub(crate) fn with_dns(params: &mut CertificateParams) {
+    params.subject_alt_names.push(dns("a.example"));
+}
+
+pub(crate) fn wrong_dns(params: &mut CertificateParams) {
+    params.subject_alt_names.push(dns("b.example"));
+}
+
+pub(crate) fn no_purpose(params: &mut CertificateParams) {
+    params.extended_key_usages = Vec::new();
+}
+
 pub(crate) fn expired(params: &mut CertificateParams) {
     params.not_after = date_time_ymd(2029, 1, 1);
 }
