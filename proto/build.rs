@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files = [
         "proto/istio/v1/auth/ca.proto",
         "proto/signet/v1/admin.proto",
+        "proto/signet/v1/trust.proto",
         "proto/signet/v1/verification.proto",
     ];
     println!("cargo:rerun-if-changed=proto");

@@ -24,7 +24,7 @@ pub mod istio {
     tonic::include_proto!("istio.v1.auth");
 }
 
-/// Signet's own services. Generated from `admin.proto` and `verification.proto`.
+/// Signet's own services. Generated from `admin.proto`, `trust.proto` and `verification.proto`.
 #[allow(
     warnings,
     clippy::all,

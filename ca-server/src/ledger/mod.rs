@@ -5,6 +5,7 @@
 pub mod archive;
 mod denial;
 mod embedded;
+mod holding;
 mod query;
 mod token;
 
@@ -32,6 +33,12 @@ pub use embedded::LedgerOptions;
 pub use embedded::SledLedger;
 pub use embedded::import;
 pub use embedded::set_aside;
+pub use holding::Acknowledgement;
+pub use holding::Holder;
+pub use holding::Holding;
+pub use holding::InstanceId;
+pub use holding::InstanceIdError;
+pub use holding::Terms;
 pub use query::Cursor;
 pub use query::Page;
 pub use query::Query;
