@@ -17,6 +17,7 @@ use tracing::warn;
 
 use super::announce;
 use crate::authority::Authority;
+use crate::authority::Conditions;
 use crate::authority::Generation;
 use crate::authority::bundle;
 use crate::authority::bundle::BundleError;
@@ -29,8 +30,10 @@ use crate::authority::state::State;
 use crate::authority::state::StateError;
 use crate::authority::state::TrustDomainChange;
 use crate::authority::trust_bundle::Evidence;
+use crate::authority::trust_bundle::Merged;
 use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::trust_bundle::TrustBundleError;
+use crate::authority::trust_bundle::Wanted;
 use crate::config::Config;
 use crate::data_dir;
 use crate::data_dir::LEDGER_DIR;
@@ -78,9 +81,13 @@ impl Ca {
         let generation = open_signer(config, &mut state, now)?;
         let mut trust_bundle = TrustBundle::open(data_dir)?;
         let evidence = Promises::of(&store, data_dir, config.profile.max_ttl()).await?;
-        let merged = trust_bundle.merge(&config.trust_domain, &generation, evidence.at(now))?;
+        let merged = trust_bundle.merge(
+            &config.trust_domain,
+            &[Wanted::of(&generation)],
+            evidence.at(now),
+        )?;
         announce::retained_roots(&generation, &merged);
-        let authority = Authority::new(generation.trusting_also(&merged.roots));
+        let authority = Authority::new(generation.in_force(conditions(&merged), Vec::new()));
         Ok(Self {
             data_dir: data_dir.clone(),
             trust_domain: config.trust_domain.clone(),
@@ -121,7 +128,11 @@ impl Ca {
             .trust_bundle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .merge(&self.trust_domain, generation, evidence.at(now))?;
+            .merge(
+                &self.trust_domain,
+                &[Wanted::of(generation)],
+                evidence.at(now),
+            )?;
         if renewed.is_some() || merged.changed {
             for root in &merged.dropped {
                 info!(sha256 = %root, "root left the trust bundle: its last leaf has expired");
@@ -130,7 +141,7 @@ impl Ca {
                 info!(sha256 = %generation.issuer().fingerprint(), "issuer renewed under the same root");
             }
             self.authority
-                .replace(generation.trusting_also(&merged.roots));
+                .replace(generation.in_force(conditions(&merged), Vec::new()));
         }
         Ok(())
     }
@@ -140,6 +151,14 @@ impl Ca {
         if let Err(error) = self.store.close().await {
             error!(%error, "the last records may not have reached the disk");
         }
+    }
+}
+
+fn conditions(merged: &Merged) -> Conditions {
+    Conditions {
+        roots: merged.roots.clone(),
+        bundle_number: merged.sequence,
+        ..Conditions::default()
     }
 }
 

@@ -22,9 +22,11 @@ pub mod state;
 pub mod trial;
 pub mod trust_bundle;
 
+pub use generation::Conditions;
 pub use generation::Generation;
 pub use generation::Leaf;
 pub use generation::Material;
+pub use generation::RenewBy;
 pub use generation::SignError;
 
 /// The current generation, readable without a lock.

@@ -4,8 +4,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use proto::certificate::Certificate;
+use proto::certificate::Fingerprint;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -36,8 +39,32 @@ pub struct Material {
     pub other_roots: Vec<Certificate>,
 }
 
+/// What is in force besides the signer.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    /// Every root that relying parties must hold.
+    pub roots: Vec<Certificate>,
+    /// The trust bundle's number: it rises with every change of `roots`.
+    pub bundle_number: u64,
+    /// SHA-256 of the roots that must not authenticate this CA any more, although leaves still chain to them.
+    pub distrusted: Vec<Fingerprint>,
+    /// The longest lifetime of a leaf for the time being.
+    pub longest_ttl: Option<Duration>,
+    /// Leaves of other issuers are to be renewed before their time.
+    pub renew_by: Option<RenewBy>,
+}
+
+/// Advice to renew before the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenewBy {
+    /// Since when the advice is given.
+    pub since: SystemTime,
+    /// Over how long the renewals are to be spread.
+    pub spread: Duration,
+}
+
 /// One immutable set of key, chain and trust bundle.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Generation {
     number: u64,
     source: Source,
@@ -48,8 +75,9 @@ pub struct Generation {
     chain: Vec<Certificate>,
     root: Certificate,
     own_roots: Vec<Certificate>,
-    /// The root that anchors the chain first, then every other root to be trusted.
-    roots: Vec<Certificate>,
+    conditions: Conditions,
+    /// Signers that leaves of before or of soon chain to: they sign nothing but this CA's own leaf.
+    standing_by: Vec<Arc<Self>>,
     window: Option<Validity>,
     /// Why verifiers built on rustls refuse every leaf, although others may accept them.
     rustls_refuses: Option<String>,
@@ -74,27 +102,27 @@ impl Generation {
             issuer: material.issuer,
             chain,
             root: material.root,
-            roots: own_roots.clone(),
+            conditions: Conditions {
+                roots: own_roots.clone(),
+                ..Conditions::default()
+            },
+            standing_by: Vec::new(),
             own_roots,
             rustls_refuses: None,
         }
     }
 
-    /// The same signer, with `others` to be trusted besides its own roots.
+    /// The same signer under `conditions`, whose roots its own ones go before, with others `standing_by`.
     #[must_use]
-    pub fn trusting_also(&self, others: &[Certificate]) -> Self {
+    pub fn in_force(&self, conditions: Conditions, standing_by: Vec<Arc<Self>>) -> Self {
+        let roots = none_twice([&*self.own_roots, &*conditions.roots].concat());
         Self {
-            number: self.number,
-            source: self.source.clone(),
-            key: Arc::clone(&self.key),
-            key_id: self.key_id.clone(),
-            issuer: self.issuer.clone(),
-            chain: self.chain.clone(),
-            root: self.root.clone(),
-            own_roots: self.own_roots.clone(),
-            roots: none_twice([&self.own_roots, others].concat()),
-            window: self.window,
-            rustls_refuses: self.rustls_refuses.clone(),
+            conditions: Conditions {
+                roots,
+                ..conditions
+            },
+            standing_by,
+            ..self.clone()
         }
     }
 
@@ -152,7 +180,24 @@ impl Generation {
     /// Every root that relying parties must hold, the anchoring one first, none twice.
     #[must_use]
     pub fn roots(&self) -> &[Certificate] {
-        &self.roots
+        &self.conditions.roots
+    }
+
+    /// The number of the trust bundle that [`Self::roots`] is.
+    #[must_use]
+    pub fn bundle_number(&self) -> u64 {
+        self.conditions.bundle_number
+    }
+
+    /// What is in force besides the signer.
+    #[must_use]
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// The signer of this generation, and those that stand by.
+    pub fn signers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.standing_by.iter().map(AsRef::as_ref))
     }
 
     /// The time in which all certificates of the chain and the root are valid: no leaf may go beyond it.
@@ -189,24 +234,34 @@ impl Generation {
         let signature = self.key.sign(&tbs).map_err(|_refused| SignError::Key)?;
         let der = leaf::assemble(&tbs, issuer.signature_algorithm_der, &signature);
         leaf::check(&der, template, &issuer)?;
-        Ok(Leaf { der })
+        Ok(Leaf {
+            der,
+            issuer: self.issuer.fingerprint(),
+        })
     }
 
-    /// A leaf from the ledger, where it was this signer who signed it.
+    /// A leaf from the ledger, where it was one of these signers who signed it.
     #[must_use]
     pub fn own_leaf(&self, der: Vec<u8>) -> Option<Leaf> {
         let leaf = Certificate::from_der(&der).ok()?;
-        let is_ours = algorithm::check_signature(&leaf, &self.issuer) == Signature::Good;
-        is_ours.then_some(Leaf { der })
+        let is_ours =
+            |signer: &Self| algorithm::check_signature(&leaf, &signer.issuer) == Signature::Good;
+        let signer = self.signers().find(|signer| is_ours(signer))?;
+        Some(Leaf {
+            der,
+            issuer: signer.issuer.fingerprint(),
+        })
     }
 
-    /// The elements of an answer on the wire: `leaf`, one per certificate of the chain, and last all
+    /// The elements of an answer on the wire: `leaf`, one per certificate of its chain, and last all
     /// roots in one. Each is PEM and ends with one newline.
     #[must_use]
     pub fn leaf_chain_pem(&self, leaf: &Leaf) -> Vec<String> {
-        let roots: String = self.roots.iter().map(Certificate::to_pem).collect();
+        let is_issuer = |signer: &&Self| signer.issuer.fingerprint() == leaf.issuer;
+        let signer = self.signers().find(is_issuer).unwrap_or(self);
+        let roots: String = self.roots().iter().map(Certificate::to_pem).collect();
         let mut elements = vec![leaf.to_pem()];
-        elements.extend(self.chain.iter().map(Certificate::to_pem));
+        elements.extend(signer.chain.iter().map(Certificate::to_pem));
         elements.push(roots);
         elements
     }
@@ -226,6 +281,8 @@ impl Generation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     der: Vec<u8>,
+    /// SHA-256 of the issuing certificate.
+    issuer: Fingerprint,
 }
 
 impl Leaf {

@@ -1,6 +1,8 @@
 //! Whom must relying parties trust? The roots of now, and those of before that leaves still chain to.
 //!
-//! Kept in `<data-dir>/trust-bundle.json`. When a root's last leaf is over is told by the caller.
+//! Kept in `<data-dir>/trust-bundle.json`. When a root's last leaf is over is told by the caller. Every change gets a
+//! number above all before it, and each root knows from which number on every bundle has held it: whoever uses a
+//! bundle of that number or a later one accepts what chains to the root.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,6 +39,26 @@ pub struct Evidence<'a> {
     pub keep_unknown_until: Option<SystemTime>,
     /// The time of day.
     pub now: SystemTime,
+}
+
+/// Roots to be trusted because of one signer.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The roots, in the order in which they are to stand.
+    pub roots: &'a [Certificate],
+    /// Where they came from: `self-signed` or `plugged-in`.
+    pub source: &'static str,
+}
+
+impl<'a> Wanted<'a> {
+    /// What `generation` brought with it.
+    #[must_use]
+    pub fn of(generation: &'a Generation) -> Self {
+        Self {
+            roots: generation.own_roots(),
+            source: generation.source().name(),
+        }
+    }
 }
 
 /// The trust bundle as it is now.
@@ -84,43 +106,52 @@ impl TrustBundle {
         self.stored.as_ref().map_or(0, |stored| stored.sequence)
     }
 
-    /// The roots of before, other than `generation`'s own: those of which evidence is wanted.
+    /// For each root, the number of the first bundle of the unbroken run of bundles that hold it.
+    #[must_use]
+    pub fn since(&self) -> HashMap<Fingerprint, u64> {
+        let stored = self.stored.iter().flat_map(|stored| &stored.roots);
+        stored
+            .filter_map(|root| Some((root.fingerprint.parse().ok()?, root.since)))
+            .collect()
+    }
+
+    /// The stored roots, in their order.
     ///
     /// # Errors
     /// When a stored root does not parse.
-    pub fn roots_besides(
-        &self,
-        generation: &Generation,
-    ) -> Result<Vec<Certificate>, TrustBundleError> {
+    pub fn roots(&self) -> Result<Vec<Certificate>, TrustBundleError> {
         let stored = self.stored.iter().flat_map(|stored| &stored.roots);
-        let certificates: Vec<Certificate> = stored
-            .map(|root| root.certificate(&self.path))
-            .collect::<Result<_, _>>()?;
-        let own = generation.own_roots();
-        Ok(certificates
-            .into_iter()
-            .filter(|root| !own.contains(root))
-            .collect())
+        stored.map(|root| root.certificate(&self.path)).collect()
     }
 
-    /// Puts together the roots of `generation` and those of before that are still needed, and stores them.
+    /// Puts together the roots that signers need, the one that signs first, and those of before that are still
+    /// needed, and stores them.
     ///
     /// # Errors
     /// When it cannot be stored; what was stored before stays, and the merged bundle must not be used.
     pub fn merge(
         &mut self,
         trust_domain: &TrustDomain,
-        generation: &Generation,
+        wanted: &[Wanted<'_>],
         evidence: Evidence<'_>,
     ) -> Result<Merged, TrustBundleError> {
         let mut merged = Merged {
-            roots: generation.own_roots().to_vec(),
+            roots: Vec::new(),
             sequence: self.sequence(),
             changed: false,
             retained: Vec::new(),
             dropped: Vec::new(),
         };
-        for root in self.roots_besides(generation)? {
+        for root in wanted.iter().flat_map(|wanted| wanted.roots) {
+            if !merged.roots.contains(root) {
+                merged.roots.push(root.clone());
+            }
+        }
+        let besides = self.roots()?;
+        let besides = besides
+            .into_iter()
+            .filter(|root| !merged.roots.contains(root));
+        for root in besides.collect::<Vec<_>>() {
             match needed_until(&root, evidence) {
                 Some(until) => {
                     merged.retained.push(Retained {
@@ -132,25 +163,26 @@ impl TrustBundle {
                 None => merged.dropped.push(root.fingerprint()),
             }
         }
-        self.store(trust_domain, generation, &mut merged, evidence.now)?;
+        self.store(trust_domain, wanted, &mut merged, evidence.now)?;
         Ok(merged)
     }
 
     fn store(
         &mut self,
         trust_domain: &TrustDomain,
-        generation: &Generation,
+        wanted: &[Wanted<'_>],
         merged: &mut Merged,
         now: SystemTime,
     ) -> Result<(), TrustBundleError> {
+        let sequence = self.next_sequence(now);
         let next = Stored {
             version: VERSION,
             trust_domain: trust_domain.clone(),
-            sequence: merged.sequence,
+            sequence,
             roots: merged
                 .roots
                 .iter()
-                .map(|root| self.stored_root(root, generation, now))
+                .map(|root| self.stored_root(root, wanted, sequence, now))
                 .collect(),
         };
         merged.changed = self
@@ -158,41 +190,38 @@ impl TrustBundle {
             .as_ref()
             .is_none_or(|old| !old.has_content_of(&next));
         if merged.changed {
-            merged.sequence = self.next_sequence(now);
-            let next = Stored {
-                sequence: merged.sequence,
-                ..next
-            };
             write_versioned(&self.path, &next)?;
+            merged.sequence = sequence;
             self.stored = Some(next);
         }
         Ok(())
     }
 
-    /// A lost file must not make the sequence fall back: then it starts from the seconds since 1970, which
-    /// are ahead of it as long as there is less than one change in a second.
+    /// Never below the seconds since 1970, so that neither a lost file nor one put back from a backup lets the number
+    /// fall behind what is out there, as long as there is less than one change in a second.
     fn next_sequence(&self, now: SystemTime) -> u64 {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        match &self.stored {
-            Some(stored) => stored.sequence + 1,
-            None => seconds.as_secs(),
-        }
+        seconds.as_secs().max(self.sequence().saturating_add(1))
     }
 
+    /// As it was stored before, or new with the bundle of number `sequence`.
     fn stored_root(
         &self,
         root: &Certificate,
-        generation: &Generation,
+        wanted: &[Wanted<'_>],
+        sequence: u64,
         now: SystemTime,
     ) -> StoredRoot {
         let fingerprint = root.fingerprint().to_string();
         let mut known = self.stored.iter().flat_map(|stored| &stored.roots);
         let known = known.find(|known| known.fingerprint == fingerprint);
+        let brought = || wanted.iter().find(|wanted| wanted.roots.contains(root));
         known.cloned().unwrap_or_else(|| StoredRoot {
             fingerprint,
             pem: root.to_pem(),
-            source: generation.source().name().to_owned(),
+            source: brought().map_or("", |wanted| wanted.source).to_owned(),
             first_seen: humantime::format_rfc3339_seconds(now).to_string(),
+            since: sequence,
         })
     }
 }
@@ -236,6 +265,9 @@ struct StoredRoot {
     fingerprint: String,
     source: String,
     first_seen: String,
+    /// Missing in files of before there were numbers: then every numbered bundle holds it.
+    #[serde(default)]
+    since: u64,
     pem: String,
 }
 

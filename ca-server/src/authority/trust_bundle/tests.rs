@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::authority::Conditions;
 use crate::authority::bundle;
 use crate::authority::test_bundle::CA;
 use crate::authority::test_bundle::P256;
@@ -56,7 +57,7 @@ impl Scene {
         let domain = "cluster.local".parse().unwrap();
         let mut bundle = TrustBundle::open(self.made.workshop()).unwrap();
         bundle
-            .merge(&domain, &self.generation(root), evidence)
+            .merge(&domain, &[Wanted::of(&self.generation(root))], evidence)
             .unwrap()
     }
 }
@@ -70,8 +71,46 @@ fn the_sequence_starts_at_the_time_and_rises_with_changes_only() {
     assert_eq!((first.sequence, first.changed), (seconds, true));
     let same = scene.merge("old", &none, None, scene.now + HOUR);
     assert_eq!((same.sequence, same.changed), (seconds, false));
-    let other = scene.merge("new", &none, None, scene.now + HOUR);
+    let other = scene.merge("new", &none, None, scene.now);
     assert_eq!((other.sequence, other.changed), (seconds + 1, true));
+    let later = scene.merge("old", &none, None, scene.now + HOUR);
+    assert_eq!((later.sequence, later.changed), (seconds + 3600, true));
+    let back = scene.merge("new", &none, None, scene.now - HOUR);
+    assert_eq!((back.sequence, back.changed), (seconds + 3601, true));
+}
+
+#[test]
+fn a_root_remembers_the_first_bundle_of_its_unbroken_run() {
+    let scene = Scene::new();
+    let (none, kept) = (HashMap::new(), Some(scene.now + HOUR));
+    let (old, new) = (
+        scene.root("old").fingerprint(),
+        scene.root("new").fingerprint(),
+    );
+    let since = || TrustBundle::open(scene.made.workshop()).unwrap().since();
+    let first = scene.merge("old", &none, None, scene.now).sequence;
+    let both = scene.merge("new", &none, kept, scene.now).sequence;
+    assert_eq!(since(), HashMap::from([(old, first), (new, both)]));
+    scene.merge("new", &none, None, scene.now);
+    let again = scene.merge("old", &none, kept, scene.now).sequence;
+    assert_eq!(since(), HashMap::from([(old, again), (new, both)]));
+}
+
+#[test]
+fn a_bundle_from_before_there_were_numbers_has_held_its_roots_in_all_of_them() {
+    let scene = Scene::new();
+    scene.merge("old", &HashMap::new(), None, scene.now);
+    let path = scene.made.workshop().join("trust-bundle.json");
+    let json = fs::read_to_string(&path).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    json["roots"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("since")
+        .unwrap();
+    fs::write(&path, json.to_string()).unwrap();
+    let since = TrustBundle::open(scene.made.workshop()).unwrap().since();
+    assert_eq!(since, HashMap::from([(scene.root("old").fingerprint(), 0)]));
 }
 
 #[test]
@@ -116,8 +155,14 @@ fn a_generation_trusts_what_was_merged_with_its_own_root_first() {
     let scene = Scene::new();
     let generation = scene.generation("new");
     let others = [scene.root("old"), scene.root("new"), scene.root("old")];
-    let trusting = generation.trusting_also(&others);
+    let conditions = Conditions {
+        roots: others.to_vec(),
+        bundle_number: 7,
+        ..Conditions::default()
+    };
+    let trusting = generation.in_force(conditions, Vec::new());
     assert_eq!(trusting.roots(), [scene.root("new"), scene.root("old")]);
+    assert_eq!(trusting.bundle_number(), 7);
     assert_eq!(trusting.own_roots(), [scene.root("new")]);
 }
 
