@@ -115,11 +115,11 @@ impl Ca {
         let evidence = Promises::of(&self.store, &self.data_dir, self.longest_ttl).await?;
         let current = self.authority.current();
         let renewed = match self_signed::issuer_renewal_due(&current, now) {
-            true => Some(self_signed::renew_issuer(
+            true => Some(renew_issuer(
                 &self.data_dir,
                 &self.trust_domain,
+                &current,
                 now,
-                &SystemEntropy,
             )?),
             false => None,
         };
@@ -154,6 +154,19 @@ impl Ca {
     }
 }
 
+fn renew_issuer(
+    data_dir: &Path,
+    trust_domain: &TrustDomain,
+    current: &Generation,
+    now: SystemTime,
+) -> Result<Generation, CaError> {
+    let made = self_signed::make_issuer(data_dir, trust_domain, now, &SystemEntropy)?;
+    let mut state = State::open(data_dir, trust_domain, TrustDomainChange::Refuse)?;
+    self_signed::put_in_force(data_dir, &mut state, &made.issuer().fingerprint(), now)?;
+    self_signed::destroy(data_dir, &current.issuer().fingerprint())?;
+    Ok(made)
+}
+
 fn conditions(merged: &Merged) -> Conditions {
     Conditions {
         roots: merged.roots.clone(),
@@ -176,12 +189,12 @@ fn open_signer(config: &Config, state: &mut State, now: SystemTime) -> Result<Ge
             info!(dir = %config.data_dir.display(), "made a self-signed root and an issuing CA");
         }
         return match self_signed::issuer_renewal_due(&opened.generation, now) {
-            true => Ok(self_signed::renew_issuer(
+            true => renew_issuer(
                 &config.data_dir,
                 &config.trust_domain,
+                &opened.generation,
                 now,
-                &SystemEntropy,
-            )?),
+            ),
             false => Ok(opened.generation),
         };
     }

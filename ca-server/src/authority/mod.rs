@@ -21,6 +21,7 @@ pub mod self_signed;
 pub mod state;
 pub mod trial;
 pub mod trust_bundle;
+pub mod vault;
 
 pub use generation::Conditions;
 pub use generation::Generation;

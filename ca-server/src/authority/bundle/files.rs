@@ -157,4 +157,4 @@ fn content(path: &Path, file: &'static str) -> Result<Zeroizing<Vec<u8>>, Box<Fi
 }
 
 /// Longest file that is read, in bytes: about 700 certificates.
-const MAX_LEN: u64 = 1024 * 1024;
+pub(super) const MAX_LEN: u64 = 1024 * 1024;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::BundleError;
+use super::CRL;
 use super::Finding;
 use super::Report;
 
@@ -205,5 +206,3 @@ fn remarks(dir: &Path, layout: Layout) -> Vec<Finding> {
     }
     remarks
 }
-
-const CRL: &str = "ca-crl.pem";

@@ -14,6 +14,7 @@ use super::trial::TrialError;
 use crate::x509::SystemEntropy;
 
 mod certificates;
+mod content;
 mod extensions;
 mod files;
 mod key_match;
@@ -24,6 +25,8 @@ mod report;
 mod rules;
 mod surplus;
 
+pub use content::copy;
+pub use content::hash;
 pub use layout::Layout;
 pub use layout::Presence;
 pub use layout::detect;
@@ -217,6 +220,9 @@ fn tried(
         }
     }
 }
+
+/// The optional revocation list of Istio's layout.
+const CRL: &str = "ca-crl.pem";
 
 #[cfg(test)]
 mod tests;

@@ -75,13 +75,13 @@ pub fn open_or_create(
             });
         }
         let made = make::root_and_issuer(state.trust_domain(), now, entropy)?;
-        put_in_force(&sets, &made, now)?;
+        let set = number(&sets, &made, now)?;
+        sets.point_link_to_set(&set)?;
     }
-    let loaded = open(&sets, now)?;
+    let loaded = open(&sets.link(), now)?;
     let root = loaded.generation.root().fingerprint();
     check_root(state.self_signed_root(), root, new_root, &sets)?;
     state.record_self_signed_root(root)?;
-    sets.remove_superseded(root)?;
     Ok(Opened {
         generation: loaded.generation,
         is_new: !before,
@@ -89,12 +89,12 @@ pub fn open_or_create(
     })
 }
 
-/// Makes a new issuing CA under the same root and puts it in force. The only reader of `root-key.pem`.
-/// One renewal at a time, in the process that holds the lock on the data directory.
+/// Makes a new issuing CA under the root in force, and does not put it in force. The only reader of `root-key.pem`.
+/// One at a time, in the process that holds the lock on the data directory.
 ///
 /// # Errors
-/// The issuing CA that was there stays in force.
-pub fn renew_issuer(
+/// Nothing was made.
+pub fn make_issuer(
     data_dir: &Path,
     trust_domain: &TrustDomain,
     now: SystemTime,
@@ -102,13 +102,69 @@ pub fn renew_issuer(
 ) -> Result<Generation, SelfSignedError> {
     let sets = Sets::of(data_dir);
     sets.remove_unfinished()?;
-    let root = open(&sets, now)?.generation.root().clone();
+    let root = open(&sets.link(), now)?.generation.root().clone();
     let root_key = sets.root_key()?;
     let made = make::issuer_under(&root, &root_key, trust_domain, now, entropy)?;
-    put_in_force(&sets, &made, now)?;
-    let renewed = open(&sets, now)?.generation;
-    sets.remove_superseded(root.fingerprint())?;
-    Ok(renewed)
+    open(&number(&sets, &made, now)?, now).map(|loaded| loaded.generation)
+}
+
+/// Makes another root and an issuing CA under it, and does not put them in force.
+///
+/// # Errors
+/// Nothing was made.
+pub fn make_root(
+    data_dir: &Path,
+    trust_domain: &TrustDomain,
+    now: SystemTime,
+    entropy: &dyn Entropy,
+) -> Result<Generation, SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    sets.remove_unfinished()?;
+    let made = make::root_and_issuer(trust_domain, now, entropy)?;
+    open(&number(&sets, &made, now)?, now).map(|loaded| loaded.generation)
+}
+
+/// The signer that was made with the issuing certificate `issuer`, whether it is in force or not; `None` when it is gone.
+///
+/// # Errors
+/// When its files are there and do not work.
+pub fn find(
+    data_dir: &Path,
+    issuer: &Fingerprint,
+    now: SystemTime,
+) -> Result<Option<Generation>, SelfSignedError> {
+    match Sets::of(data_dir).of_issuer(issuer)? {
+        Some(set) => open(&set, now).map(|loaded| Some(loaded.generation)),
+        None => Ok(None),
+    }
+}
+
+/// Puts the signer of `issuer` in force: the next start begins with it.
+///
+/// # Errors
+/// When there is none; what was in force stays so. When only the state was not written, the next call mends it.
+pub fn put_in_force(
+    data_dir: &Path,
+    state: &mut State,
+    issuer: &Fingerprint,
+    now: SystemTime,
+) -> Result<(), SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    let Some(set) = sets.of_issuer(issuer)? else {
+        return Err(SelfSignedError::NoSuchIssuer { issuer: *issuer });
+    };
+    let root = open(&set, now)?.generation.root().fingerprint();
+    sets.point_link_to_set(&set)?;
+    state.record_self_signed_root(root)?;
+    Ok(())
+}
+
+/// Removes the files of `issuer`, with its keys, unless it is in force. Fine where there are none.
+///
+/// # Errors
+/// Some files may be left.
+pub fn destroy(data_dir: &Path, issuer: &Fingerprint) -> Result<(), SelfSignedError> {
+    Sets::of(data_dir).remove(issuer)
 }
 
 /// Whether the issuing CA should be renewed: two thirds of its life are over, and a new one could live longer.
@@ -150,6 +206,14 @@ pub enum SelfSignedError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// There are no files of this issuing certificate.
+    #[error(
+        "the self-signed CA with issuing certificate {issuer} is gone: restore its directory from a backup"
+    )]
+    NoSuchIssuer {
+        /// SHA-256 of the issuing certificate.
+        issuer: Fingerprint,
+    },
     /// There was a root, and it is gone.
     #[error(
         "the self-signed CA with root {root} was in {} and is gone: restore it from a backup, or give --allow-new-root to make another one that no workload trusts yet",
@@ -182,19 +246,21 @@ pub enum SelfSignedError {
     State(#[from] StateError),
 }
 
-/// A set that would not load never comes into force.
-fn put_in_force(sets: &Sets, made: &Made, now: SystemTime) -> Result<(), SelfSignedError> {
+/// A set that would not load never gets a number.
+fn number(sets: &Sets, made: &Made, now: SystemTime) -> Result<PathBuf, SelfSignedError> {
     let unfinished = sets.write(made)?;
     if let Err(error) = bundle::load(&unfinished, now) {
         sets.remove_unfinished()?;
         return Err(error.into());
     }
-    sets.put_in_force(&unfinished)
+    sets.number(&unfinished)
 }
 
-fn open(sets: &Sets, now: SystemTime) -> Result<Loaded, SelfSignedError> {
-    let loaded = bundle::load(&sets.link(), now)?;
-    let source = Source::SelfSigned { dir: sets.link() };
+fn open(dir: &Path, now: SystemTime) -> Result<Loaded, SelfSignedError> {
+    let loaded = bundle::load(dir, now)?;
+    let source = Source::SelfSigned {
+        dir: dir.to_owned(),
+    };
     Ok(Loaded {
         generation: loaded.generation.with_source(source),
         ..loaded

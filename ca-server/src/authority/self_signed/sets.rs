@@ -58,7 +58,7 @@ impl Sets {
         let mut numbers = self.numbers()?;
         numbers.sort_unstable();
         let fits = |number: &&u64| {
-            let root = root_of(&self.set(**number));
+            let root = first_in(&self.set(**number).join("root-cert.pem"));
             root.is_some() && (expected.is_none() || root == expected)
         };
         match numbers.iter().rev().find(fits) {
@@ -89,13 +89,51 @@ impl Sets {
         Ok(unfinished)
     }
 
-    /// Gives what was written a number and lets the link point to it.
-    pub(super) fn put_in_force(&self, unfinished: &Path) -> Result<(), SelfSignedError> {
+    /// Gives what was written a number, and answers where it is now.
+    pub(super) fn number(&self, unfinished: &Path) -> Result<PathBuf, SelfSignedError> {
         let number = self.numbers()?.into_iter().max().unwrap_or(0) + 1;
         let set = self.set(number);
         fs::rename(unfinished, &set).map_err(at(&set))?;
         sync_dir(&self.data_dir).map_err(at(&self.data_dir))?;
-        self.point_link_to(number)
+        Ok(set)
+    }
+
+    /// The set whose issuing certificate is `issuer`: the newest, where a backup made several of one.
+    pub(super) fn of_issuer(
+        &self,
+        issuer: &Fingerprint,
+    ) -> Result<Option<PathBuf>, SelfSignedError> {
+        let mut numbers = self.numbers()?;
+        numbers.sort_unstable();
+        let numbered = numbers.iter().rev().map(|number| self.set(*number));
+        // A backup may have made a directory of the link.
+        let mut all = numbered.chain([self.link()]);
+        Ok(all.find(|set| first_in(&set.join("ca-cert.pem")) == Some(*issuer)))
+    }
+
+    /// Removes the sets of `issuer` that are not in force.
+    pub(super) fn remove(&self, issuer: &Fingerprint) -> Result<(), SelfSignedError> {
+        let in_force = fs::canonicalize(self.link()).ok();
+        for number in self.numbers()? {
+            let set = self.set(number);
+            let is_in_force = fs::canonicalize(&set).ok() == in_force;
+            if !is_in_force && first_in(&set.join("ca-cert.pem")) == Some(*issuer) {
+                fs::remove_dir_all(&set).map_err(at(&set))?;
+                sync_dir(&self.data_dir).map_err(at(&self.data_dir))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the link point to `set`, which may be the link's own directory.
+    pub(super) fn point_link_to_set(&self, set: &Path) -> Result<(), SelfSignedError> {
+        let number = set
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix("ca.")?.parse().ok());
+        match number {
+            Some(number) => self.point_link_to(number),
+            None => Ok(()),
+        }
     }
 
     /// The PEM of the root's key.
@@ -106,20 +144,6 @@ impl Sets {
             Ok(_) => Ok(pem),
             Err(source) => Err(SelfSignedError::RootKey { path, source }),
         }
-    }
-
-    /// Removes the sets of `root` that are not in force any more. Another root's are left alone.
-    pub(super) fn remove_superseded(&self, root: Fingerprint) -> Result<(), SelfSignedError> {
-        let link = self.link();
-        let current = fs::canonicalize(&link).map_err(at(&link))?;
-        for number in self.numbers()? {
-            let set = self.set(number);
-            let is_current = fs::canonicalize(&set).map_err(at(&set))? == current;
-            if !is_current && root_of(&set) == Some(root) {
-                fs::remove_dir_all(&set).map_err(at(&set))?;
-            }
-        }
-        Ok(())
     }
 
     fn point_link_to(&self, number: u64) -> Result<(), SelfSignedError> {
@@ -170,10 +194,11 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> SelfSignedError {
     |source| SelfSignedError::Io { path, source }
 }
 
-fn root_of(set: &Path) -> Option<Fingerprint> {
-    let pem = fs::read(set.join("root-cert.pem")).ok()?;
-    let root = Certificate::all_from_pem(&pem).ok()?;
-    root.first().map(Certificate::fingerprint)
+/// SHA-256 of the first certificate in a file.
+fn first_in(path: &Path) -> Option<Fingerprint> {
+    let pem = fs::read(path).ok()?;
+    let certificates = Certificate::all_from_pem(&pem).ok()?;
+    certificates.first().map(Certificate::fingerprint)
 }
 
 const LINK: &str = "ca";

@@ -40,7 +40,21 @@ fn open_ca(dir: &Path) -> Opened {
 
 fn renew(dir: &Path, now: SystemTime) -> Result<Generation, SelfSignedError> {
     let domain = "cluster.local".parse().unwrap();
-    renew_issuer(dir, &domain, now, &SystemEntropy)
+    let before = bundle::load(&dir.join("ca"), now)?.generation;
+    let made = make_issuer(dir, &domain, now, &SystemEntropy)?;
+    put_in_force_at(dir, &made.issuer().fingerprint(), now)?;
+    destroy(dir, &before.issuer().fingerprint())?;
+    Ok(made)
+}
+
+fn put_in_force_at(
+    dir: &Path,
+    issuer: &Fingerprint,
+    now: SystemTime,
+) -> Result<(), SelfSignedError> {
+    let domain = "cluster.local".parse().unwrap();
+    let mut state = State::open(dir, &domain, TrustDomainChange::Refuse).unwrap();
+    put_in_force(dir, &mut state, issuer, now)
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -298,6 +312,42 @@ fn a_restored_directory_without_links_is_opened_and_renewed() {
         fs::symlink_metadata(dir.path().join("ca"))
             .unwrap()
             .is_symlink()
+    );
+}
+
+#[test]
+fn what_was_made_waits_until_it_is_put_in_force_and_then_outlives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = open_ca(dir.path()).generation;
+    let domain = "cluster.local".parse().unwrap();
+    let made = make_root(dir.path(), &domain, now(), &SystemEntropy).unwrap();
+    assert_ne!(
+        made.root().facts().subject_der,
+        before.root().facts().subject_der
+    );
+    assert_eq!(open_ca(dir.path()).generation.issuer(), before.issuer());
+    let issuer = made.issuer().fingerprint();
+    let found = find(dir.path(), &issuer, now()).unwrap().unwrap();
+    assert_eq!(found.issuer(), made.issuer());
+    put_in_force_at(dir.path(), &issuer, now()).unwrap();
+    assert_eq!(open_ca(dir.path()).generation.issuer(), made.issuer());
+}
+
+#[test]
+fn only_a_signer_that_is_not_in_force_is_destroyed() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = open_ca(dir.path()).generation.issuer().fingerprint();
+    destroy(dir.path(), &before).unwrap();
+    assert!(find(dir.path(), &before, now()).unwrap().is_some());
+    let domain = "cluster.local".parse().unwrap();
+    let made = make_issuer(dir.path(), &domain, now(), &SystemEntropy).unwrap();
+    put_in_force_at(dir.path(), &made.issuer().fingerprint(), now()).unwrap();
+    destroy(dir.path(), &before).unwrap();
+    assert!(find(dir.path(), &before, now()).unwrap().is_none());
+    let gone = put_in_force_at(dir.path(), &before, now()).unwrap_err();
+    assert!(
+        matches!(gone, SelfSignedError::NoSuchIssuer { .. }),
+        "{gone}"
     );
 }
 
