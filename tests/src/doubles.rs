@@ -6,8 +6,10 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use ca_server::clock::Clock;
+use ca_server::ledger::Acknowledgement;
 use ca_server::ledger::Denial;
 use ca_server::ledger::Entry;
+use ca_server::ledger::Holding;
 use ca_server::ledger::Intent;
 use ca_server::ledger::Ledger;
 use ca_server::ledger::LedgerError;
@@ -17,6 +19,7 @@ use ca_server::ledger::Query;
 use ca_server::ledger::Reservation;
 use ca_server::ledger::SledLedger;
 use ca_server::ledger::Target;
+use ca_server::ledger::Terms;
 use ca_server::ledger::Token;
 use ca_server::ledger::TokenId;
 use ca_server::x509::Entropy;
@@ -153,6 +156,26 @@ impl Ledger for FailingLedger {
         targets: Vec<Vec<Target>>,
     ) -> Result<Vec<Option<Denial>>, LedgerError> {
         self.inner.denials_of(targets).await
+    }
+
+    async fn set_terms(&self, terms: Terms) -> Result<(), LedgerError> {
+        self.inner.set_terms(terms).await
+    }
+
+    async fn terms(&self) -> Result<Option<Terms>, LedgerError> {
+        self.inner.terms().await
+    }
+
+    async fn acknowledge(&self, acknowledgement: Acknowledgement) -> Result<(), LedgerError> {
+        self.inner.acknowledge(acknowledgement).await
+    }
+
+    async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError> {
+        self.inner.holdings(now).await
+    }
+
+    async fn prune_marks(&self, now: SystemTime) -> Result<usize, LedgerError> {
+        self.inner.prune_marks(now).await
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {

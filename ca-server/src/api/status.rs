@@ -73,6 +73,7 @@ fn policy(error: &PolicyError) -> Status {
 fn ledger(error: &LedgerError) -> Status {
     match error {
         LedgerError::SerialTaken { .. } => Status::aborted("serial number taken; try again"),
+        LedgerError::OtherTerms { .. } => Status::aborted("the issuer changed; try again"),
         LedgerError::TokenInUse { .. } => {
             Status::aborted("the same request is being answered; try again")
         }

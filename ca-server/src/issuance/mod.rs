@@ -110,6 +110,8 @@ impl Issuance {
             reserved_at: now,
             evidence: caller.evidence().clone(),
             request_id: request.request_id.to_owned(),
+            bundle: bundle_number(&generation),
+            instance: None,
             caller: caller.targets(),
         };
         self.sign_reserved(generation, intent, csr.public_key())
@@ -142,6 +144,8 @@ impl Issuance {
             reserved_at: now,
             evidence: Evidence::Own,
             request_id: request_id.to_owned(),
+            bundle: bundle_number(&generation),
+            instance: None,
             caller: Vec::new(),
         };
         self.sign_reserved(generation, intent, public_key).await
@@ -205,6 +209,11 @@ fn repeat(
         generation,
         repeated: true,
     })
+}
+
+/// Generations do not number their trust bundles yet.
+fn bundle_number(_generation: &Generation) -> u64 {
+    0
 }
 
 fn window(generation: &Generation) -> Result<Validity, IssueError> {

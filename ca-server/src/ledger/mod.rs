@@ -147,6 +147,40 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         Ok(found.into_iter().flatten().next())
     }
 
+    /// Says under which signer and with which trust bundle leaves are issued from now on, durably.
+    ///
+    /// Once this has answered, no intent under other terms is reserved, except for the CA itself: what is read afterwards
+    /// is all that there will ever be under the terms before.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn set_terms(&self, terms: Terms) -> Result<(), LedgerError>;
+
+    /// The terms in force; `None` when nobody set any, so that all pass.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn terms(&self) -> Result<Option<Terms>, LedgerError>;
+
+    /// Notes what an agent says it uses, durably, in the place of what it said before under the same SPIFFE ID.
+    ///
+    /// # Errors
+    /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
+    async fn acknowledge(&self, acknowledgement: Acknowledgement) -> Result<(), LedgerError>;
+
+    /// Who may hold leaves that are not over at `now`, the CA itself left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError>;
+
+    /// Forgets some of what is known of holders whose leaves were over a day before `now`, and answers how many rows that
+    /// were; zero when there is nothing left to forget. To be called again and again. Entries stay.
+    ///
+    /// # Errors
+    /// What was not forgotten is still there.
+    async fn prune_marks(&self, now: SystemTime) -> Result<usize, LedgerError>;
+
     /// Writes something and waits until it is durable: is the store well?
     ///
     /// # Errors
@@ -175,6 +209,10 @@ pub struct Intent {
     pub evidence: Evidence,
     /// Names the request in the log.
     pub request_id: String,
+    /// Number of the trust bundle that is delivered with the leaf; zero when that is not known.
+    pub bundle: u64,
+    /// The agent that asks, if it named itself.
+    pub instance: Option<InstanceId>,
     /// What of the caller may be denied: its SPIFFE ID, and of its certificate number and key. For the
     /// reservation only: it is not stored.
     #[serde(skip)]
@@ -274,6 +312,14 @@ pub enum LedgerError {
     NotReserved {
         /// The serial.
         serial: Serial,
+    },
+    /// The leaf would be signed by another issuer, or delivered with another trust bundle, than is in force: begin anew.
+    #[error("leaves are issued under {issuer} with trust bundle {bundle} now")]
+    OtherTerms {
+        /// SHA-256 of the issuing certificate that is in force.
+        issuer: Fingerprint,
+        /// Number of the trust bundle that is in force.
+        bundle: u64,
     },
     /// Another request with the same token and key was reserved a moment ago and may still be signed: ask again.
     #[error("enrolment token {id} is just being answered")]

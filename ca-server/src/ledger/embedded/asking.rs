@@ -13,8 +13,10 @@ use super::command::Envelope;
 use super::command::Question;
 use super::gave_up;
 use super::read::Reader;
+use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
 use crate::ledger::Entry;
+use crate::ledger::Holding;
 use crate::ledger::Intent;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
@@ -22,6 +24,7 @@ use crate::ledger::Page;
 use crate::ledger::Query;
 use crate::ledger::Reservation;
 use crate::ledger::Target;
+use crate::ledger::Terms;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
 use crate::x509::Serial;
@@ -99,6 +102,29 @@ impl Ledger for SledLedger {
     ) -> Result<Vec<Option<Denial>>, LedgerError> {
         self.read(move |reader| targets.iter().map(|each| reader.denial_of(each)).collect())
             .await
+    }
+
+    async fn set_terms(&self, terms: Terms) -> Result<(), LedgerError> {
+        let (question, answered) = Question::new();
+        self.ask(Command::SetTerms(terms, question), answered).await
+    }
+
+    async fn terms(&self) -> Result<Option<Terms>, LedgerError> {
+        self.read(|reader| reader.terms()).await
+    }
+
+    async fn acknowledge(&self, acknowledgement: Acknowledgement) -> Result<(), LedgerError> {
+        let (question, answered) = Question::new();
+        let command = Command::Acknowledge(Box::new(acknowledgement), question);
+        self.ask(command, answered).await
+    }
+
+    async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError> {
+        self.read(move |reader| reader.holdings(now)).await
+    }
+
+    async fn prune_marks(&self, _now: SystemTime) -> Result<usize, LedgerError> {
+        Ok(0)
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {

@@ -6,11 +6,13 @@ use tokio::sync::oneshot;
 use super::failure::Failure;
 use super::failure::Stop;
 use super::staging::Staging;
+use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
 use crate::ledger::Intent;
 use crate::ledger::LedgerError;
 use crate::ledger::Reservation;
 use crate::ledger::Target;
+use crate::ledger::Terms;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
 use crate::x509::Serial;
@@ -23,6 +25,7 @@ pub(super) struct Envelope {
 
 /// Something that writes, or the end.
 pub(super) enum Command {
+    Acknowledge(Box<Acknowledgement>, Question<()>),
     Allow(Box<Target>, Question<Option<Denial>>),
     Close(oneshot::Sender<Result<(), LedgerError>>),
     CreateToken(Box<Token>, Question<()>),
@@ -31,6 +34,7 @@ pub(super) enum Command {
     Record(Serial, Vec<u8>, Question<()>),
     Reserve(Box<Intent>, Question<Reservation>),
     RevokeToken(TokenId, Question<Option<Token>>),
+    SetTerms(Terms, Question<()>),
 }
 
 impl Command {
@@ -40,6 +44,7 @@ impl Command {
     /// Only what breaks the whole group; a refusal becomes the answer.
     pub(super) fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), Failure> {
         match self {
+            Self::Acknowledge(said, question) => question.settle(staging.acknowledge(said)),
             Self::Allow(target, question) => question.settle(staging.allow(target)),
             Self::Close(_) => Ok(()),
             Self::CreateToken(token, question) => question.settle(staging.create_token(token)),
@@ -48,6 +53,7 @@ impl Command {
             Self::Record(serial, leaf, question) => question.settle(staging.record(*serial, leaf)),
             Self::Reserve(intent, question) => question.settle(staging.reserve(intent)),
             Self::RevokeToken(id, question) => question.settle(staging.revoke_token(*id)),
+            Self::SetTerms(terms, question) => question.settle(staging.set_terms(terms)),
         }
     }
 
@@ -63,10 +69,12 @@ impl Command {
             Self::Close(answer) => drop(answer.send(Ok(()))),
             Self::Reserve(_, question) => question.answer(),
             Self::RevokeToken(_, question) => question.answer(),
-            Self::CreateToken(_, question)
+            Self::Acknowledge(_, question)
+            | Self::CreateToken(_, question)
             | Self::Deny(_, question)
             | Self::Probe(question)
-            | Self::Record(_, _, question) => question.answer(),
+            | Self::Record(_, _, question)
+            | Self::SetTerms(_, question) => question.answer(),
         }
     }
 
@@ -77,10 +85,12 @@ impl Command {
             Self::Close(answer) => drop(answer.send(Err(error))),
             Self::Reserve(_, question) => question.fail(error),
             Self::RevokeToken(_, question) => question.fail(error),
-            Self::CreateToken(_, question)
+            Self::Acknowledge(_, question)
+            | Self::CreateToken(_, question)
             | Self::Deny(_, question)
             | Self::Probe(question)
-            | Self::Record(_, _, question) => question.fail(error),
+            | Self::Record(_, _, question)
+            | Self::SetTerms(_, question) => question.fail(error),
         }
     }
 }

@@ -8,7 +8,9 @@
 use proto::certificate::Fingerprint;
 use proto::spiffe::SpiffeId;
 
+use crate::ledger::InstanceId;
 use crate::ledger::Target;
+use crate::ledger::Terms;
 use crate::ledger::TokenId;
 use crate::x509::Serial;
 
@@ -19,13 +21,22 @@ pub(super) const LAYOUT: u32 = 1;
 pub(super) const LAYOUT_ROW: [u8; 1] = *b"V";
 /// Key of the row that a probe writes.
 pub(super) const PROBE_ROW: [u8; 1] = *b"P";
+/// Key of the row with the terms in force.
+pub(super) const TERMS_ROW: [u8; 1] = *b"G";
+/// `A instance hash` → what the agent acknowledged last under that SPIFFE ID.
+pub(super) const ACKNOWLEDGEMENTS: u8 = b'A';
 /// `D kind hash` → the denial. Not led by time: a row is looked for by what it is aimed at, and few are written.
 /// A program of layout 1 that does not know these rows skips them, so they did not need another layout.
 pub(super) const DENIALS: u8 = b'D';
 /// `E serial` → the intent.
 pub(super) const ENTRIES: u8 = b'E';
+/// `H issuer bundle instance hash` → last second of the longest-lived leaf, root and holder. The last two are zero for
+/// callers who name no instance.
+pub(super) const MARKS: u8 = b'H';
 /// `L serial` → the leaf's DER.
 pub(super) const LEAVES: u8 = b'L';
+/// `N instance hash` → serial and root of the leaf that was reserved last for the agent.
+pub(super) const NEWEST: u8 = b'N';
 /// `R fingerprint of the root` → last second of the longest-lived leaf under it.
 pub(super) const ROOTS: u8 = b'R';
 /// `S day hash serial` → last second of the leaf. The day is the serial's, so that days and serials sort alike.
@@ -40,6 +51,35 @@ const HOUR_SECONDS: u64 = 60 * 60;
 
 /// Sixteen bytes of the SHA-256 of a SPIFFE ID: short, of one length, and compared again on the entry.
 pub(super) type IdHash = [u8; 16];
+
+/// An agent under one SPIFFE ID, as keys name it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct HolderKey {
+    instance: [u8; 16],
+    hash: IdHash,
+}
+
+impl HolderKey {
+    pub(super) fn of(instance: InstanceId, id: &SpiffeId) -> Self {
+        Self {
+            instance: *instance.as_bytes(),
+            hash: hash_of(id),
+        }
+    }
+
+    pub(super) fn instance(&self) -> InstanceId {
+        InstanceId::from(self.instance)
+    }
+
+    /// What a key of the rows about holders ends in.
+    pub(super) fn at_end_of(key: &[u8]) -> Option<Self> {
+        let (rest, hash) = key.split_last_chunk::<16>()?;
+        Some(Self {
+            instance: *rest.last_chunk::<16>()?,
+            hash: *hash,
+        })
+    }
+}
 
 pub(super) fn denial(target: &Target) -> Vec<u8> {
     let (kind, hash) = match target {
@@ -56,6 +96,24 @@ pub(super) fn entry(serial: Serial) -> Vec<u8> {
 
 pub(super) fn leaf(serial: Serial) -> Vec<u8> {
     join(&[&[LEAVES], serial.as_bytes()])
+}
+
+/// Without a holder: of all callers who name no instance.
+pub(super) fn mark(issuer: &Fingerprint, bundle: u64, holder: Option<HolderKey>) -> Vec<u8> {
+    let HolderKey { instance, hash } = holder.unwrap_or(HolderKey {
+        instance: [0; 16],
+        hash: [0; 16],
+    });
+    let bundle = bundle.to_be_bytes();
+    join(&[&[MARKS], issuer.as_bytes(), &bundle, &instance, &hash])
+}
+
+pub(super) fn newest(holder: &HolderKey) -> Vec<u8> {
+    join(&[&[NEWEST], &holder.instance, &holder.hash])
+}
+
+pub(super) fn acknowledgement(holder: &HolderKey) -> Vec<u8> {
+    join(&[&[ACKNOWLEDGEMENTS], &holder.instance, &holder.hash])
 }
 
 pub(super) fn root(root: &Fingerprint) -> Vec<u8> {
@@ -117,6 +175,15 @@ pub(super) fn segment_in(key: &[u8]) -> Option<u32> {
 /// The hash in a key of the index by SPIFFE ID.
 pub(super) fn hash_in(key: &[u8]) -> Option<IdHash> {
     key.get(5..)?.first_chunk::<16>().copied()
+}
+
+/// Issuer and bundle number in the key of a mark.
+pub(super) fn terms_in(key: &[u8]) -> Option<Terms> {
+    let (issuer, rest) = key.get(1..)?.split_first_chunk::<32>()?;
+    Some(Terms {
+        issuer: Fingerprint::from(*issuer),
+        bundle: u64::from_be_bytes(*rest.first_chunk::<8>()?),
+    })
 }
 
 /// The root in a key of the rows about roots.

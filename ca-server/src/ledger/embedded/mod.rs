@@ -9,6 +9,7 @@ mod failure;
 mod gate;
 mod keys;
 mod marker;
+mod marks;
 mod open;
 mod options;
 mod read;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::failure::Failure;
 use super::keys;
 use super::rows;
+use super::rows::Stored;
 use super::shared::Tally;
 use super::walk::Below;
 use super::walk::Walk;
@@ -153,7 +154,24 @@ impl Reader<'_> {
         Ok(row.transpose().map_err(Failure::from)?)
     }
 
-    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, LedgerError> {
+    /// Calls `look` with each row of a kind, in the order of the keys.
+    pub(super) fn each_of(
+        &self,
+        kind: u8,
+        mut look: impl FnMut(&[u8], &[u8]) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        for row in self.tree.scan_prefix([kind]) {
+            let (key, value) = row.map_err(Failure::from)?;
+            self.count();
+            look(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn get<T: DeserializeOwned + Stored>(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<T>, LedgerError> {
         self.count();
         match self.tree.get(key).map_err(Failure::from)? {
             Some(value) => rows::decode(key, &value).map(Some),
@@ -194,7 +212,7 @@ fn wants(query: &Query, entry: &Entry) -> bool {
         && expires_in(query, entry.intent.validity.not_after())
 }
 
-fn time_of(seconds: u64) -> SystemTime {
+pub(super) fn time_of(seconds: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_secs(seconds))
         .unwrap_or(UNIX_EPOCH)

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::failure::Stop;
 use super::keys;
 use super::rows;
+use super::rows::Stored;
 use crate::ledger::Denial;
 use crate::ledger::Entry;
 use crate::ledger::Evidence;
@@ -53,10 +54,10 @@ impl<'a> Staging<'a> {
         any.then_some(batch)
     }
 
-    /// Stages an intent, its index rows, its root's last second and the token that it spends.
+    /// Stages an intent, its index rows, its root's last second, its marks and the token that it spends.
     ///
-    /// Denials are looked at here, in the order in which commands came: whoever was told that a denial is in effect can
-    /// rely on it.
+    /// Denials and terms are looked at here, in the order in which commands came: whoever was told that they are in effect can
+    /// rely on it. An answer that is given again is not held to the terms: its leaf is in the ledger.
     pub(super) fn reserve(&mut self, intent: &Intent) -> Result<Reservation, Stop> {
         self.refuse_denied(&intent.targets())?;
         let mut staged = Vec::new();
@@ -76,12 +77,14 @@ impl<'a> Staging<'a> {
                 }
             }
         }
+        self.refuse_other_terms(intent)?;
         if self.has(&keys::entry(intent.serial))? {
             let serial = intent.serial;
             return Err(LedgerError::SerialTaken { serial }.into());
         }
         staged.extend(rows::of_intent(intent)?);
         staged.push(self.last_second_under_root_of(intent)?);
+        staged.extend(self.marks_of(intent)?);
         self.rows.extend(staged.into_iter().map(written));
         Ok(Reservation::Reserved)
     }
@@ -183,7 +186,7 @@ impl<'a> Staging<'a> {
         Ok((key, value))
     }
 
-    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Stop> {
+    pub(super) fn get<T: DeserializeOwned + Stored>(&self, key: &[u8]) -> Result<Option<T>, Stop> {
         if let Some(staged) = self.rows.get(key) {
             let value = staged.as_deref().map(|value| rows::decode(key, value));
             return Ok(value.transpose()?);
@@ -201,7 +204,11 @@ impl<'a> Staging<'a> {
         }
     }
 
-    fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), LedgerError> {
+    pub(super) fn put<T: Serialize + Stored>(
+        &mut self,
+        key: Vec<u8>,
+        value: &T,
+    ) -> Result<(), LedgerError> {
         self.rows.insert(key, Some(rows::encode(value)?));
         Ok(())
     }

@@ -80,6 +80,8 @@ pub(super) fn intent(seconds: u64, number: u64) -> Intent {
         reserved_at: at(seconds) + Duration::from_nanos(7),
         evidence: Evidence::Own,
         request_id: "r-1".to_owned(),
+        bundle: 0,
+        instance: None,
         caller: Vec::new(),
     }
 }
