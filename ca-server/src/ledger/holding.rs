@@ -118,6 +118,7 @@ pub struct Holder {
     pub spiffe_id: SpiffeId,
     /// What it said last under this SPIFFE ID.
     pub acknowledged: Option<Acknowledgement>,
-    /// The leaf that was recorded last for it, and SHA-256 of the root above that.
+    /// The leaf that was reserved last for it, and SHA-256 of the root above that. Whether it was signed and arrived is not
+    /// known here; until its agent says so, what it said of an earlier leaf proves nothing about the later one.
     pub newest: Option<(Serial, Fingerprint)>,
 }

@@ -5,7 +5,9 @@
 pub mod archive;
 mod denial;
 mod embedded;
+mod error;
 mod holding;
+mod intent;
 mod query;
 mod token;
 
@@ -14,12 +16,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use proto::certificate::Fingerprint;
-use serde::Deserialize;
-use serde::Serialize;
 
-use crate::x509::LeafName;
 use crate::x509::Serial;
-use crate::x509::Validity;
 
 pub use denial::Denial;
 pub use denial::Reason;
@@ -33,12 +31,15 @@ pub use embedded::LedgerOptions;
 pub use embedded::SledLedger;
 pub use embedded::import;
 pub use embedded::set_aside;
+pub use error::LedgerError;
 pub use holding::Acknowledgement;
 pub use holding::Holder;
 pub use holding::Holding;
 pub use holding::InstanceId;
 pub use holding::InstanceIdError;
 pub use holding::Terms;
+pub use intent::Evidence;
+pub use intent::Intent;
 pub use query::Cursor;
 pub use query::Page;
 pub use query::Query;
@@ -188,88 +189,6 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn probe(&self) -> Result<(), LedgerError>;
 }
 
-/// What is about to be signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
-    /// The leaf's number, and the entry's key.
-    pub serial: Serial,
-    /// Who the leaf names.
-    pub name: LeafName,
-    /// SHA-256 of the SubjectPublicKeyInfo.
-    pub key: Fingerprint,
-    /// From when until when.
-    pub validity: Validity,
-    /// SHA-256 of the issuing certificate.
-    pub issuer: Fingerprint,
-    /// SHA-256 of the root that anchors it.
-    pub root: Fingerprint,
-    /// When it was reserved.
-    pub reserved_at: SystemTime,
-    /// How the caller proved who it is.
-    pub evidence: Evidence,
-    /// Names the request in the log.
-    pub request_id: String,
-    /// Number of the trust bundle that is delivered with the leaf; zero when that is not known.
-    pub bundle: u64,
-    /// The agent that asks, if it named itself.
-    pub instance: Option<InstanceId>,
-    /// What of the caller may be denied: its SPIFFE ID, and of its certificate number and key. For the
-    /// reservation only: it is not stored.
-    #[serde(skip)]
-    pub caller: Vec<Target>,
-}
-
-impl Intent {
-    /// Everything that must not be denied for this to be signed. The CA's own certificate cannot be denied.
-    #[must_use]
-    pub fn targets(&self) -> Vec<Target> {
-        if self.evidence == Evidence::Own {
-            return Vec::new();
-        }
-        let mut targets = self.caller.clone();
-        if let LeafName::Workload(id) = &self.name {
-            let name = Target::SpiffeId(id.clone());
-            if !targets.contains(&name) {
-                targets.push(name);
-            }
-        }
-        targets.push(Target::Key(self.key));
-        targets
-    }
-}
-
-/// How a caller proved who it is, as far as an auditor needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Evidence {
-    /// A JWT of this issuer.
-    Jwt {
-        /// The `iss` claim.
-        issuer: String,
-        /// The `sub` claim.
-        subject: String,
-    },
-    /// A one-time enrolment token, spent with the reservation.
-    EnrolmentToken(TokenId),
-    /// The caller's own certificate, by its serial as hex.
-    ClientCertificate {
-        /// Serial number as hex.
-        serial: String,
-    },
-    /// The CA itself, for its own listener.
-    Own,
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Jwt { issuer, subject } => write!(f, "jwt {issuer} {subject}"),
-            Self::EnrolmentToken(id) => write!(f, "enrolment-token {id}"),
-            Self::ClientCertificate { serial } => write!(f, "client-certificate {serial}"),
-            Self::Own => f.write_str("own"),
-        }
-    }
-}
-
 /// What became of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reservation {
@@ -286,71 +205,4 @@ pub struct Entry {
     pub intent: Intent,
     /// The leaf's DER; `None` when no record of it reached the disk, so that it may or may not exist.
     pub leaf_der: Option<Vec<u8>>,
-}
-
-/// Why the ledger did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LedgerError {
-    /// The cursor is not one that this ledger gave out.
-    #[error("the cursor of {len} bytes is not one of this ledger: start from the first page")]
-    BadCursor {
-        /// How long it is.
-        len: usize,
-    },
-    /// The caller, its evidence, or the key that it wants signed is denied.
-    #[error("{0}")]
-    Denied(Box<Denial>),
-    /// A stored row does not decode.
-    #[error("the ledger's row {key} does not decode")]
-    Malformed {
-        /// Hex of the row's key.
-        key: String,
-    },
-    /// A leaf cannot be noted under a serial that nobody reserved.
-    #[error("serial {serial} was never reserved")]
-    NotReserved {
-        /// The serial.
-        serial: Serial,
-    },
-    /// The leaf would be signed by another issuer, or delivered with another trust bundle, than is in force: begin anew.
-    #[error("leaves are issued under {issuer} with trust bundle {bundle} now")]
-    OtherTerms {
-        /// SHA-256 of the issuing certificate that is in force.
-        issuer: Fingerprint,
-        /// Number of the trust bundle that is in force.
-        bundle: u64,
-    },
-    /// Another request with the same token and key was reserved a moment ago and may still be signed: ask again.
-    #[error("enrolment token {id} is just being answered")]
-    TokenInUse {
-        /// Which token.
-        id: TokenId,
-    },
-    /// The serial is taken: draw another.
-    #[error("serial {serial} is taken")]
-    SerialTaken {
-        /// The serial.
-        serial: Serial,
-    },
-    /// The token is expired, revoked or not known, or was spent on another key.
-    #[error("enrolment token {id}: {reason}")]
-    TokenRefused {
-        /// Which token.
-        id: TokenId,
-        /// Why, for the log only.
-        reason: &'static str,
-    },
-    /// The store cannot be read or written now. It recovers by itself when the cause goes away.
-    #[error("the ledger is not available: {reason}")]
-    Unavailable {
-        /// The cause.
-        reason: String,
-    },
-    /// The row is of a shape or size that the store does not take.
-    #[error("the row cannot be stored: {reason}")]
-    Unstorable {
-        /// What is expected and what was seen.
-        reason: String,
-    },
 }

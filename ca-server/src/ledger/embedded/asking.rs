@@ -123,8 +123,14 @@ impl Ledger for SledLedger {
         self.read(move |reader| reader.holdings(now)).await
     }
 
-    async fn prune_marks(&self, _now: SystemTime) -> Result<usize, LedgerError> {
-        Ok(0)
+    async fn prune_marks(&self, now: SystemTime) -> Result<usize, LedgerError> {
+        let useless = self.read(move |reader| reader.useless(now)).await?;
+        if useless.is_empty() {
+            return Ok(0);
+        }
+        let (question, answered) = Question::new();
+        self.ask(Command::Forget(Box::new(useless), question), answered)
+            .await
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use super::failure::Stop;
+use super::prune::Useless;
 use super::staging::Staging;
 use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
@@ -30,6 +31,7 @@ pub(super) enum Command {
     Close(oneshot::Sender<Result<(), LedgerError>>),
     CreateToken(Box<Token>, Question<()>),
     Deny(Box<Denial>, Question<()>),
+    Forget(Box<Useless>, Question<usize>),
     Probe(Question<()>),
     Record(Serial, Vec<u8>, Question<()>),
     Reserve(Box<Intent>, Question<Reservation>),
@@ -49,6 +51,7 @@ impl Command {
             Self::Close(_) => Ok(()),
             Self::CreateToken(token, question) => question.settle(staging.create_token(token)),
             Self::Deny(denial, question) => question.settle(staging.deny(denial)),
+            Self::Forget(useless, question) => question.settle(staging.forget(useless)),
             Self::Probe(question) => question.settle(staging.probe()),
             Self::Record(serial, leaf, question) => question.settle(staging.record(*serial, leaf)),
             Self::Reserve(intent, question) => question.settle(staging.reserve(intent)),
@@ -67,6 +70,7 @@ impl Command {
         match self {
             Self::Allow(_, question) => question.answer(),
             Self::Close(answer) => drop(answer.send(Ok(()))),
+            Self::Forget(_, question) => question.answer(),
             Self::Reserve(_, question) => question.answer(),
             Self::RevokeToken(_, question) => question.answer(),
             Self::Acknowledge(_, question)
@@ -83,6 +87,7 @@ impl Command {
         match self {
             Self::Allow(_, question) => question.fail(error),
             Self::Close(answer) => drop(answer.send(Err(error))),
+            Self::Forget(_, question) => question.fail(error),
             Self::Reserve(_, question) => question.fail(error),
             Self::RevokeToken(_, question) => question.fail(error),
             Self::Acknowledge(_, question)

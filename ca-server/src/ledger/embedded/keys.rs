@@ -1,4 +1,4 @@
-//! Where does a row live? The keys of layout 1, all in one tree.
+//! Where does a row live? The keys of layout 2, all in one tree.
 //!
 //! One tree, because one sled batch on one tree is atomic: a token is spent together with the
 //! intent it was spent on, and an intent never lacks its index rows. Every kind of row starts with
@@ -15,7 +15,9 @@ use crate::ledger::TokenId;
 use crate::x509::Serial;
 
 /// The number of the layout that this file describes.
-pub(super) const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 2;
+/// The layout before: without marks, so that a program of that time must not add entries to this one.
+pub(super) const LAYOUT_WITHOUT_MARKS: u32 = 1;
 
 /// Key of the row that says which layout this is; its value is four bytes, big-endian.
 pub(super) const LAYOUT_ROW: [u8; 1] = *b"V";
@@ -26,7 +28,6 @@ pub(super) const TERMS_ROW: [u8; 1] = *b"G";
 /// `A instance hash` → what the agent acknowledged last under that SPIFFE ID.
 pub(super) const ACKNOWLEDGEMENTS: u8 = b'A';
 /// `D kind hash` → the denial. Not led by time: a row is looked for by what it is aimed at, and few are written.
-/// A program of layout 1 that does not know these rows skips them, so they did not need another layout.
 pub(super) const DENIALS: u8 = b'D';
 /// `E serial` → the intent.
 pub(super) const ENTRIES: u8 = b'E';

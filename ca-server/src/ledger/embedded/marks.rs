@@ -1,5 +1,7 @@
 //! How long may leaves live, under which terms, and with whom? The marks that are kept beside the entries.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::SystemTime;
 
 use proto::certificate::Fingerprint;
@@ -74,6 +76,39 @@ impl Marked {
             },
             newest: holder.map(|(_, key)| (keys::newest(&key), newest)),
         })
+    }
+}
+
+/// The marks of many entries, for a ledger that is made or brought to this layout.
+#[derive(Default)]
+pub(super) struct Marks {
+    marks: BTreeMap<Vec<u8>, Mark>,
+    newest: BTreeMap<Vec<u8>, Newest>,
+}
+
+impl Marks {
+    /// Intents come in the order of their serials.
+    pub(super) fn add(&mut self, intent: &Intent) {
+        let Some(Marked { key, mark, newest }) = Marked::by(intent) else {
+            return;
+        };
+        self.newest.extend(newest);
+        match self.marks.entry(key) {
+            Entry::Vacant(free) => drop(free.insert(mark)),
+            Entry::Occupied(mut before) if before.get().last_second < mark.last_second => {
+                before.insert(mark);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+
+    pub(super) fn into_rows(self) -> Result<Vec<rows::Row>, LedgerError> {
+        let marks = self.marks.into_iter();
+        let newest = self.newest.into_iter();
+        marks
+            .map(|(key, mark)| Ok((key, rows::encode(&mark)?)))
+            .chain(newest.map(|(key, newest)| Ok((key, rows::encode(&newest)?))))
+            .collect()
     }
 }
 

@@ -12,6 +12,7 @@ mod marker;
 mod marks;
 mod open;
 mod options;
+mod prune;
 mod read;
 mod rows;
 mod shared;
@@ -19,6 +20,7 @@ mod spend;
 mod staging;
 mod store;
 mod transfer;
+mod upgrade;
 mod walk;
 
 #[cfg(test)]
@@ -126,7 +128,7 @@ impl SledLedger {
         self.shared.tally.figures()
     }
 
-    /// Writes an archive of entries, leaves, tokens and denials, and answers `out` and how many rows there are in it.
+    /// Writes an archive of all but the terms in force and what can be made anew, and answers `out` and how many rows there are in it.
     ///
     /// Everything that was acknowledged before the call is inside. What is written meanwhile may be or not, but never
     /// a leaf without its entry, and an entry that spent a token has that token in its spent form.

@@ -147,7 +147,7 @@ impl<'a> Staging<'a> {
         let key = keys::denial(target);
         let denial = self.get(&key)?;
         if denial.is_some() {
-            self.rows.insert(key, None);
+            self.remove(key);
         }
         Ok(denial)
     }
@@ -211,6 +211,10 @@ impl<'a> Staging<'a> {
     ) -> Result<(), LedgerError> {
         self.rows.insert(key, Some(rows::encode(value)?));
         Ok(())
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.rows.insert(key, None);
     }
 }
 

@@ -15,6 +15,7 @@ use super::keys;
 use super::marker;
 use super::marker::Marker;
 use super::open::LedgerOpenError;
+use super::upgrade::upgrade;
 
 /// An open database.
 pub(super) struct Store {
@@ -46,7 +47,7 @@ impl Store {
         let marker = marker::read(dir).map_err(|error| refused(error.into()))?;
         let expect = match marker {
             Marker::Absent => expect,
-            Marker::Layout(keys::LAYOUT) => Expect::Old,
+            Marker::Layout(keys::LAYOUT | keys::LAYOUT_WITHOUT_MARKS) => Expect::Old,
             Marker::Layout(found) => return Err(LedgerOpenError::layout(dir, found)),
             Marker::Unreadable => return Err(LedgerOpenError::without_layout(dir)),
         };
@@ -58,9 +59,11 @@ impl Store {
         }
         let store = guarded(|| Self::open_unguarded(dir, cache_bytes)).map_err(refused)?;
         let checked = store.check_layout(dir, expect).and_then(|()| match marker {
-            // Last of all: a crash before this leaves a database that says what it is, or an empty one.
-            Marker::Absent => marker::write(dir).map_err(|error| refused(error.into())),
-            Marker::Layout(_) | Marker::Unreadable => Ok(()),
+            // Last of all: a crash before this leaves a database that says itself what it is, or an empty one.
+            Marker::Layout(keys::LAYOUT) | Marker::Unreadable => Ok(()),
+            Marker::Absent | Marker::Layout(_) => {
+                marker::write(dir).map_err(|error| refused(error.into()))
+            }
         });
         match checked {
             Ok(()) => Ok(store),
@@ -82,13 +85,14 @@ impl Store {
         Ok(Self { db, file })
     }
 
-    /// Reads the layout's number, or writes it into an empty database.
+    /// Reads the layout's number, or writes it into an empty database or one of the layout before.
     fn check_layout(&self, dir: &Path, expect: Expect) -> Result<(), LedgerOpenError> {
         let refused = |failure| LedgerOpenError::from_failure(dir, failure);
         let row = guarded(|| Ok(self.db.get(keys::LAYOUT_ROW)?)).map_err(refused)?;
         match row.as_deref().map(<[u8; 4]>::try_from) {
             Some(Ok(number)) => match u32::from_be_bytes(number) {
                 keys::LAYOUT => Ok(()),
+                keys::LAYOUT_WITHOUT_MARKS => upgrade(self, dir),
                 found => Err(LedgerOpenError::layout(dir, found)),
             },
             None if expect == Expect::NewOrOld && self.db.is_empty() => {

@@ -1,4 +1,5 @@
-//! How do rows get into an archive and out again? Facts only: index rows are made anew from the entries.
+//! How do rows get into an archive and out again? Index rows are made anew from the entries; marks travel, since
+//! what an agent said and when it last asked is in no entry. Terms do not: they are those of a running server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,16 +9,23 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
+
 use super::failure::Failure;
 use super::failure::guarded;
 use super::keys;
+use super::marks::Mark;
+use super::marks::Marks;
+use super::marks::Newest;
 use super::open::LedgerOpenError;
 use super::options::LedgerOptions;
 use super::rows;
+use super::rows::Stored;
 use super::shared::Shared;
 use super::store::Expect;
 use super::store::Store;
 use super::store::sync_parent;
+use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
 use crate::ledger::Intent;
 use crate::ledger::Token;
@@ -29,10 +37,19 @@ use crate::ledger::archive::ArchivedRow;
 /// Writes every fact to `out`. Takes the handle anew for each chunk, so that it never stands in the way of a reopening.
 ///
 /// The order makes a scan without a snapshot consistent: a leaf comes after its entry into the ledger, so leaves are read
-/// first; a token is spent with an entry, so tokens are read after those. Denials stand alone.
+/// first; a token is spent with an entry, so tokens are read after those, and marks too. What an agent said is read before
+/// what is newest for it. Denials stand alone.
 pub(super) fn export<W: Write>(shared: &Shared, out: W) -> Result<(W, u64), ArchiveError> {
     let mut archive = ArchiveWriter::begin(out, keys::LAYOUT)?;
-    for kind in [keys::LEAVES, keys::ENTRIES, keys::TOKENS, keys::DENIALS] {
+    for kind in [
+        keys::LEAVES,
+        keys::ENTRIES,
+        keys::TOKENS,
+        keys::DENIALS,
+        keys::MARKS,
+        keys::ACKNOWLEDGEMENTS,
+        keys::NEWEST,
+    ] {
         let mut from = vec![kind];
         while let Some(last) = export_chunk(shared, kind, &from, &mut archive)? {
             from = last;
@@ -86,23 +103,28 @@ pub fn import(dir: &Path, archive: impl Read) -> Result<u64, ArchiveError> {
 
 fn build(staged: &Path, archive: impl Read) -> Result<u64, ArchiveError> {
     let mut archive = ArchiveReader::begin(archive)?;
-    if archive.layout() != keys::LAYOUT {
-        return Err(LedgerOpenError::layout(staged, archive.layout()).into());
-    }
+    let marks = match archive.layout() {
+        keys::LAYOUT => None,
+        keys::LAYOUT_WITHOUT_MARKS => Some(Marks::default()),
+        other => return Err(LedgerOpenError::layout(staged, other).into()),
+    };
+    let mut made = MadeAnew {
+        roots: BTreeMap::new(),
+        marks,
+    };
     let cache_bytes = LedgerOptions::default().cache_bytes;
     let store = Store::open(staged, cache_bytes, Expect::NewOrOld)?;
-    let mut roots = BTreeMap::new();
     let mut batch = sled::Batch::default();
     while let Some(row) = archive.row()? {
-        for (key, value) in rows_of(row, &mut roots)? {
+        for (key, value) in rows_of(row, &mut made)? {
             batch.insert(key, value);
         }
         if archive.rows() % CHUNK_ROWS == 0 {
             write(&store, std::mem::take(&mut batch))?;
         }
     }
-    for (key, last_second) in roots {
-        batch.insert(key, rows::encode(&last_second)?);
+    for (key, value) in made.into_rows()? {
+        batch.insert(key, value);
     }
     write(&store, batch)?;
     // The last handle panics when it cannot sync on its way out.
@@ -110,32 +132,54 @@ fn build(staged: &Path, archive: impl Read) -> Result<u64, ArchiveError> {
     Ok(archive.rows())
 }
 
-/// The rows that one row of an archive stands for. Each is decoded, so that what does not read is found now.
-fn rows_of(
-    ArchivedRow { key, value }: ArchivedRow,
-    roots: &mut BTreeMap<Vec<u8>, u64>,
-) -> Result<Vec<rows::Row>, ArchiveError> {
-    match key.first() {
-        Some(&keys::DENIALS) => {
-            rows::decode::<Denial>(&key, &value)?;
-            Ok(vec![(key, value)])
+/// What is known when all entries were seen.
+struct MadeAnew {
+    roots: BTreeMap<Vec<u8>, u64>,
+    /// `None` when the archive has them.
+    marks: Option<Marks>,
+}
+
+impl MadeAnew {
+    fn add(&mut self, intent: &Intent) {
+        let last = self.roots.entry(keys::root(&intent.root)).or_default();
+        *last = rows::seconds(intent.validity.not_after()).max(*last);
+        if let Some(marks) = &mut self.marks {
+            marks.add(intent);
         }
+    }
+
+    fn into_rows(self) -> Result<Vec<rows::Row>, ArchiveError> {
+        let mut made = self.marks.unwrap_or_default().into_rows()?;
+        for (key, last_second) in self.roots {
+            made.push((key, rows::encode(&last_second)?));
+        }
+        Ok(made)
+    }
+}
+
+/// The rows that one row of an archive stands for. Each is decoded, so that what does not read is found now.
+fn rows_of(row: ArchivedRow, made: &mut MadeAnew) -> Result<Vec<rows::Row>, ArchiveError> {
+    match row.key.first() {
         Some(&keys::ENTRIES) => {
-            let intent: Intent = rows::decode(&key, &value)?;
-            let last = roots.entry(keys::root(&intent.root)).or_default();
-            *last = rows::seconds(intent.validity.not_after()).max(*last);
+            let intent: Intent = rows::decode(&row.key, &row.value)?;
+            made.add(&intent);
             Ok(rows::of_intent(&intent)?)
         }
-        Some(&keys::LEAVES) => {
-            rows::decode::<Vec<u8>>(&key, &value)?;
-            Ok(vec![(key, value)])
-        }
-        Some(&keys::TOKENS) => {
-            rows::decode::<Token>(&key, &value)?;
-            Ok(vec![(key, value)])
-        }
-        Some(_) | None => Err(rows::malformed(&key).into()),
+        Some(&keys::ACKNOWLEDGEMENTS) => as_it_is::<Acknowledgement>(row),
+        Some(&keys::DENIALS) => as_it_is::<Denial>(row),
+        Some(&keys::LEAVES) => as_it_is::<Vec<u8>>(row),
+        Some(&keys::MARKS) => as_it_is::<Mark>(row),
+        Some(&keys::NEWEST) => as_it_is::<Newest>(row),
+        Some(&keys::TOKENS) => as_it_is::<Token>(row),
+        Some(_) | None => Err(rows::malformed(&row.key).into()),
     }
+}
+
+fn as_it_is<T: DeserializeOwned + Stored>(
+    ArchivedRow { key, value }: ArchivedRow,
+) -> Result<Vec<rows::Row>, ArchiveError> {
+    rows::decode::<T>(&key, &value)?;
+    Ok(vec![(key, value)])
 }
 
 fn write(store: &Store, batch: sled::Batch) -> Result<(), ArchiveError> {
