@@ -1,6 +1,7 @@
 //! May this room call that one? The arrows and fences of ARCHITECTURE.md, read off the source text.
 //!
-//! It reads `crate::ROOM` paths and crate names line by line; comments do not count.
+//! It reads `crate::ROOM` paths, `super::` paths that lead as far, and crate names line by line; comments do not count.
+//! What it could not read, groups of imports and new names for whole crates, is forbidden.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -90,6 +91,20 @@ fn every_fenced_crate_stays_in_its_rooms() {
 }
 
 #[test]
+fn every_import_can_be_read_from_one_line() {
+    let sources = sources();
+    let imports = sources.iter().flat_map(|file| {
+        let unreadable = file.code.iter().filter(|line| hides_what_it_names(line));
+        unreadable.map(|line| format!("{}: {}", file.path.display(), line.trim()))
+    });
+    let violations: Vec<String> = imports.collect();
+    assert!(
+        violations.is_empty(),
+        "one path per line, under its own name: {violations:#?}"
+    );
+}
+
+#[test]
 fn every_room_has_its_arrows_written_down() {
     let known: BTreeSet<&str> = ARROWS.iter().map(|(room, _)| *room).collect();
     let rooms: BTreeSet<String> = sources().into_iter().map(|file| file.room).collect();
@@ -122,6 +137,58 @@ fn a_forbidden_import_is_seen() {
     assert!(!names_crate("use rustls_webpki::X;", "rustls"));
 }
 
+#[test]
+fn a_crate_is_seen_however_it_is_imported() {
+    for line in [
+        "use tonic as wire;",
+        "use tonic;",
+        "    pub(crate) use ::tonic as wire;",
+        "extern crate tonic;",
+        "extern crate tonic as wire;",
+        "let code = ::tonic::Code::Ok;",
+    ] {
+        assert!(names_crate(line, "tonic"), "{line}");
+    }
+    for line in ["use tonic_health as tonic;", "let tonic = 1;"] {
+        assert!(!names_crate(line, "tonic"), "{line}");
+    }
+}
+
+#[test]
+fn groups_and_new_names_for_everything_are_seen() {
+    for line in [
+        "use crate::{ledger::Ledger, clock::Clock};",
+        "    use crate::{",
+        "pub(super) use tonic::{Code, Status};",
+        "use {tonic::Code, sled::Db};",
+        "pub use crate::ledger::*;",
+        "use crate as house;",
+        "use super::super as house;",
+        "use self::super as house;",
+    ] {
+        assert!(hides_what_it_names(line), "{line}");
+    }
+    for line in [
+        "use crate::ledger::Ledger;",
+        "use std::fmt::Write as _;",
+        "use crate::ledger::Query as Question;",
+        "fn use_of(x: &X) -> Y {",
+    ] {
+        assert!(!hides_what_it_names(line), "{line}");
+    }
+}
+
+#[test]
+fn a_path_that_climbs_to_the_root_is_seen() {
+    let (inner, room) = (Path::new("api/tls.rs"), Path::new("api/mod.rs"));
+    let climbs = |line: &str, file: &Path| rooms_named(&from_root(line, file));
+    assert_eq!(climbs("use super::super::ledger::X;", inner), ["ledger"]);
+    assert_eq!(climbs("use super::ledger::X;", room), ["ledger"]);
+    assert_eq!(climbs("use super::status;", inner), [""; 0]);
+    let main = Path::new("main.rs");
+    assert_eq!(climbs("ca_server::app::run();", main), ["app"]);
+}
+
 struct Source {
     path: PathBuf,
     /// First component below `src`: a folder, or a file with its extension.
@@ -149,7 +216,7 @@ fn sources() -> Vec<Source> {
             let room = inside.iter().next().unwrap().to_string_lossy().into_owned();
             found.push(Source {
                 room,
-                code: code(&path),
+                code: code(&path, inside),
                 path: inside.to_owned(),
             });
         }
@@ -158,8 +225,8 @@ fn sources() -> Vec<Source> {
     found
 }
 
-/// The lines before the tests, without comments.
-fn code(path: &Path) -> Vec<String> {
+/// The lines before the tests, without comments, with paths from the root of the crate.
+fn code(path: &Path, inside: &Path) -> Vec<String> {
     if path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests") {
         return Vec::new();
     }
@@ -168,8 +235,22 @@ fn code(path: &Path) -> Vec<String> {
         .lines()
         .take_while(|line| !line.starts_with("#[cfg(test)]"));
     lines
-        .map(|line| line.split("//").next().unwrap_or("").to_owned())
+        .map(|line| from_root(line.split("//").next().unwrap_or(""), inside))
         .collect()
+}
+
+/// `line` of the file `inside` the sources, where every path into the crate's root starts with `crate::`.
+fn from_root(line: &str, inside: &Path) -> String {
+    let is_module = |name: &str| !["mod.rs", "lib.rs", "main.rs"].contains(&name);
+    let depth = inside
+        .iter()
+        .filter(|part| is_module(&part.to_string_lossy()))
+        .count();
+    let line = line.replace("ca_server::", "crate::");
+    match depth {
+        0 => line,
+        depth => line.replace(&"super::".repeat(depth), "crate::"),
+    }
 }
 
 fn arrows_of(room: &str) -> &'static [&'static str] {
@@ -194,11 +275,43 @@ fn rooms_named(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether `line` has a path that starts with `name::`.
+/// Whether `line` has a path that starts with `name::`, or imports the crate of that name as a whole.
 fn names_crate(line: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let imports = imported(line).is_some_and(|path| path.split(' ').next() == Some(name));
     let path = format!("{name}::");
-    line.match_indices(&path).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    imports
+        || line.match_indices(&path).any(|(at, _)| {
+            let before = &line[..at];
+            // `a::name::` is somebody else's module; `::name::` is the crate.
+            let crate_root = before.strip_suffix("::").unwrap_or(before);
+            !crate_root.ends_with(is_word) && !crate_root.ends_with('>')
+        })
+}
+
+/// Whether `line` begins an import that says elsewhere, or not at all, what it names.
+fn hides_what_it_names(line: &str) -> bool {
+    imported(line).is_some_and(|path| {
+        let renamed = path.split(" as ").next().filter(|whole| *whole != path);
+        let is_root = |whole: &str| {
+            let mut parts = whole.split("::");
+            parts.all(|part| ["crate", "self", "super"].contains(&part))
+        };
+        path.contains(['{', '*']) || path.is_empty() || renamed.is_some_and(is_root)
     })
+}
+
+/// What stands between `use` or `extern crate` and the end of the statement, if `line` is one.
+fn imported(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let line = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+        Some(rest) => rest.trim_start(),
+        None => line,
+    };
+    let path = ["use", "extern crate"]
+        .iter()
+        .find_map(|keyword| line.strip_prefix(keyword))
+        .filter(|rest| rest.is_empty() || rest.starts_with(' '))?;
+    Some(path.trim().trim_end_matches(';').trim_start_matches("::"))
 }

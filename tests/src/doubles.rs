@@ -27,13 +27,15 @@ use ca_server::x509::EntropyError;
 use ca_server::x509::Serial;
 use proto::certificate::Fingerprint;
 
-/// What a [`FailingLedger`] was asked to do on the way to a leaf.
+/// What a [`FailingLedger`] can be told to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// [`Ledger::reserve`]
     Reserve,
     /// [`Ledger::record`]
     Record,
+    /// [`Ledger::denials_of`]
+    Denials,
 }
 
 /// A real ledger that refuses one kind of call as long as it is told to, and remembers what it was asked.
@@ -42,6 +44,7 @@ pub struct FailingLedger {
     inner: SledLedger,
     failing: Mutex<Option<Call>>,
     calls: Mutex<Vec<Call>>,
+    looked_up: Mutex<Vec<Vec<Vec<Target>>>>,
 }
 
 impl FailingLedger {
@@ -56,6 +59,7 @@ impl FailingLedger {
             inner,
             failing: Mutex::default(),
             calls: Mutex::default(),
+            looked_up: Mutex::default(),
         }
     }
 
@@ -64,10 +68,16 @@ impl FailingLedger {
         *self.failing.lock().unwrap() = call;
     }
 
-    /// What it was asked, in order.
+    /// What it was asked on the way to leaves, in order: reservations and records.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// The targets of each call that asked for denials, in order.
+    #[must_use]
+    pub fn looked_up(&self) -> Vec<Vec<Vec<Target>>> {
+        self.looked_up.lock().unwrap().clone()
     }
 
     /// Every entry, newest first.
@@ -84,6 +94,10 @@ impl FailingLedger {
 
     fn take(&self, call: Call) -> Result<(), LedgerError> {
         self.calls.lock().unwrap().push(call);
+        self.refuse(call)
+    }
+
+    fn refuse(&self, call: Call) -> Result<(), LedgerError> {
         match *self.failing.lock().unwrap() {
             Some(failing) if failing == call => Err(LedgerError::Unavailable {
                 reason: format!("{call:?} fails in this test"),
@@ -155,6 +169,8 @@ impl Ledger for FailingLedger {
         &self,
         targets: Vec<Vec<Target>>,
     ) -> Result<Vec<Option<Denial>>, LedgerError> {
+        self.looked_up.lock().unwrap().push(targets.clone());
+        self.refuse(Call::Denials)?;
         self.inner.denials_of(targets).await
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -65,6 +66,21 @@ impl House {
         listed[0].clone()
     }
 
+    /// How many requests for a leaf the log has.
+    fn requests(&self) -> usize {
+        let peer = |event: &Value| event["span"]["peer"].is_string();
+        self.ca.log().iter().filter(|event| peer(event)).count()
+    }
+
+    /// The connections that they came on.
+    fn peers(&self) -> BTreeSet<String> {
+        let log = self.ca.log();
+        let peers = log
+            .iter()
+            .filter_map(|event| event["span"]["peer"].as_str());
+        peers.map(str::to_owned).collect()
+    }
+
     fn json(&self, args: &[&str]) -> Value {
         let args = [args, &["--output", "json"]].concat();
         serde_json::from_str(&self.ca.operator(&args)).unwrap()
@@ -106,6 +122,14 @@ async fn a_denied_workload_gets_nothing_on_new_and_kept_connections_until_it_is_
     for agent in kept.iter_mut().chain(&mut new) {
         ask(agent).await.unwrap();
     }
+    // One that came first, three that were kept, three that were new: nobody connected again in between.
+    until(
+        "all requests in the log",
+        Duration::from_secs(10),
+        async || (house.requests() == 1 + 2 + 6 + 6).then_some(()),
+    )
+    .await;
+    assert_eq!(house.peers().len(), 7);
 }
 
 #[tokio::test]
@@ -137,11 +161,16 @@ async fn a_denied_key_is_refused_in_a_csr_and_in_a_client_certificate() {
     let mut by_jwt = house.by(&[&jwt], None).await;
     let chain = by_jwt.create(&csr, 0).await.unwrap();
     let hash = house.newest()["key_sha256"].as_str().unwrap().to_owned();
-    let mut by_certificate = house.by(&[], Some((der(&chain[..2]), key))).await;
+    let identity = (der(&chain[..2]), key);
+    let mut by_certificate = house.by(&[], Some(identity.clone())).await;
     let _said = house.ca.operator(&["certs", "deny", "--key-sha256", &hash]);
 
     assert_refused(by_jwt.create(&csr, 0).await, "as the key of a CSR");
     assert_refused(ask(&mut by_certificate).await, "as the caller's key");
+    let mut new = house.by(&[&house.ca.token(CART)], None).await;
+    assert_refused(new.create(&csr, 0).await, "by token, new connection");
+    let mut new = house.by(&[], Some(identity)).await;
+    assert_refused(ask(&mut new).await, "by certificate, new connection");
     ask(&mut by_jwt).await.expect("another key is fine");
     let _said = house
         .ca

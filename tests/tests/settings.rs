@@ -241,7 +241,7 @@ fn a_bad_issuers_file_is_named_with_what_is_wrong_in_it() {
     }
 }
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["serve"],
     &["bundle"],
@@ -253,6 +253,9 @@ const COMMANDS: [&[&str]; 14] = [
     &["certs"],
     &["certs", "list"],
     &["certs", "show"],
+    &["certs", "deny"],
+    &["certs", "allow"],
+    &["certs", "denied"],
     &["status"],
     &["backup"],
     &["restore"],
@@ -283,6 +286,35 @@ fn every_command_explains_itself() {
     }
     let overview = String::from_utf8(ca_server(&["--help"]).stdout).unwrap();
     assert!(overview.contains("Examples:"), "{overview}");
+}
+
+#[test]
+fn help_says_what_a_denial_does_not_do_and_where_denials_get_lost() {
+    let table: [(&[&str], &str, &str); 4] = [
+        (&["certs", "deny"], "", "This is not revocation"),
+        (
+            &["certs", "deny"],
+            "",
+            "already out there stays valid until it expires",
+        ),
+        (
+            &["serve"],
+            "--fresh-ledger",
+            "has no denials: make them again with `ca-server certs deny`",
+        ),
+        (
+            &["restore"],
+            "--ledger-only",
+            "Denials made since the backup are not in it: make them again with `ca-server certs deny`",
+        ),
+    ];
+    for (command, flag, words) in table {
+        let output = ca_server(&[command, &["--help"]].concat());
+        let help = String::from_utf8(output.stdout).unwrap();
+        let from = help.find(flag).expect(flag);
+        let text: Vec<&str> = help[from..].split_whitespace().collect();
+        assert!(text.join(" ").contains(words), "{command:?}: {help}");
+    }
 }
 
 #[test]

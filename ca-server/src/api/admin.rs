@@ -9,7 +9,6 @@ use std::time::Duration;
 use proto::signet;
 use proto::signet::admin_service_server::AdminService;
 use proto::spiffe::SpiffeId;
-use proto::spiffe::TrustDomain;
 use tokio_stream::Stream;
 use tonic::Request;
 use tonic::Response;
@@ -21,6 +20,7 @@ use super::search;
 use crate::attest::enrolment;
 use crate::backup;
 use crate::clock::Clock;
+use crate::issuance::policy::Policy;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
 use crate::ledger::TokenId;
@@ -31,8 +31,8 @@ use crate::x509::Serial;
 /// The operators' service.
 #[derive(Clone)]
 pub struct Admin {
-    /// Only IDs under it get tokens.
-    pub trust_domain: TrustDomain,
+    /// Who may be named.
+    pub policy: Policy,
     /// What was promised.
     pub ledger: Arc<dyn Ledger>,
     /// What time is it?
@@ -74,7 +74,7 @@ pub struct ServerStatus {
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admin")
-            .field("trust_domain", &self.trust_domain)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -87,7 +87,7 @@ impl AdminService for Admin {
     ) -> Result<Response<signet::GetStatusResponse>, Status> {
         let status = self.report.status().await;
         Ok(Response::new(signet::GetStatusResponse {
-            trust_domain: self.trust_domain.to_string(),
+            trust_domain: self.policy.trust_domain().to_string(),
             source: status.source.to_owned(),
             source_dir: status.source_dir.display().to_string(),
             ready: status.not_ready.is_none(),
@@ -258,21 +258,8 @@ impl AdminService for Admin {
 
 impl Admin {
     pub(super) fn workload_id(&self, text: &str) -> Result<SpiffeId, Status> {
-        let id: SpiffeId = text.parse().map_err(|error| {
-            Status::invalid_argument(format!("{text:?} is not a SPIFFE ID: {error}"))
-        })?;
-        if !id.is_member_of(&self.trust_domain) {
-            let ours = &self.trust_domain;
-            return Err(Status::invalid_argument(format!(
-                "{id} is not in the trust domain {ours}"
-            )));
-        }
-        if id.path().is_empty() {
-            return Err(Status::invalid_argument(format!(
-                "{id} names the trust domain, not a workload"
-            )));
-        }
-        Ok(id)
+        let id = self.policy.workload(text);
+        id.map_err(|error| Status::invalid_argument(error.to_string()))
     }
 }
 

@@ -37,6 +37,14 @@ pub fn not_issued(error: &IssueError) -> Status {
     }
 }
 
+/// The answer to who asked about a chain that is good so far, where nobody can say whether it is denied.
+#[must_use]
+pub fn not_judged() -> Status {
+    Status::unavailable(
+        "the ledger cannot be read now; whether this is denied is not known; try again",
+    )
+}
+
 /// Istio's label for a failure in `citadel_server_csr_sign_err_count`.
 #[must_use]
 pub fn metric_label(error: &IssueError) -> &'static str {

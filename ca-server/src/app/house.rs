@@ -195,7 +195,9 @@ impl House {
         let verification = Verification::new(
             self.config.trust_domain.clone(),
             self.ca.authority(),
+            self.ca.ledger(),
             Arc::clone(&self.clock),
+            self.metrics.clone(),
         );
         let (health, service) = tonic_health::server::health_reporter();
         let stop = self.stop.clone();
@@ -215,7 +217,7 @@ impl House {
 
     fn admin(&self, reporter: Arc<Reporter>) -> Admin {
         Admin {
-            trust_domain: self.config.trust_domain.clone(),
+            policy: Policy::new(self.config.trust_domain.clone()),
             ledger: self.ca.ledger(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),

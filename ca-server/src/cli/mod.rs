@@ -195,6 +195,7 @@ pub struct Restore {
     #[arg(long, env = "SIGNET_DATA_DIR", default_value = serve::DATA_DIR)]
     pub data_dir: PathBuf,
     /// Only put the ledger back, beside a CA that is well. A damaged ledger is set aside, never deleted.
+    /// Denials made since the backup are not in it: make them again with `ca-server certs deny`.
     #[arg(long)]
     pub ledger_only: bool,
 }

@@ -124,6 +124,7 @@ pub struct Serve {
     #[arg(long)]
     pub allow_trust_domain_change: bool,
     /// Start with an empty ledger when the old one does not open; the old one is set aside, never deleted.
+    /// The new ledger has no denials: make them again with `ca-server certs deny`.
     #[arg(long)]
     pub fresh_ledger: bool,
 }

@@ -1,8 +1,10 @@
 //! May this caller be called that?
 //!
-//! A caller gets its own SPIFFE ID and no other; what a CSR says is never asked.
+//! A caller gets its own SPIFFE ID and no other; what a CSR says is never asked. Operators name workloads by the same
+//! rules.
 
 use proto::spiffe::SpiffeId;
+use proto::spiffe::SpiffeIdError;
 use proto::spiffe::TrustDomain;
 
 /// Which names are given to whom.
@@ -31,19 +33,41 @@ impl Policy {
         if impersonated.is_some_and(|identity| !identity.is_empty()) {
             return Err(PolicyError::ImpersonationNotAllowed);
         }
-        if !caller_id.is_member_of(&self.trust_domain) {
+        self.check(caller_id)?;
+        Ok(Grant(caller_id.clone()))
+    }
+
+    /// The workload that an operator calls `text`: somebody to whom a name could be given.
+    ///
+    /// # Errors
+    /// That it is no SPIFFE ID, or why nobody of that name gets one.
+    pub fn workload(&self, text: &str) -> Result<SpiffeId, WorkloadError> {
+        let id = text.parse().map_err(|source| WorkloadError::NotASpiffeId {
+            text: text.to_owned(),
+            source,
+        })?;
+        self.check(&id)?;
+        Ok(id)
+    }
+
+    /// Where names are given.
+    #[must_use]
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
+    fn check(&self, id: &SpiffeId) -> Result<(), PolicyError> {
+        if !id.is_member_of(&self.trust_domain) {
             return Err(PolicyError::ForeignTrustDomain {
-                caller: caller_id.clone(),
+                caller: id.clone(),
                 trust_domain: self.trust_domain.clone(),
             });
         }
         // X509-SVID section 3.1. That an ID has at most 2048 bytes, its type sees to.
-        if caller_id.path().is_empty() {
-            return Err(PolicyError::PathMissing {
-                caller: caller_id.clone(),
-            });
+        match id.path() {
+            "" => Err(PolicyError::PathMissing { caller: id.clone() }),
+            _ => Ok(()),
         }
-        Ok(Grant(caller_id.clone()))
     }
 }
 
@@ -75,11 +99,28 @@ pub enum PolicyError {
     #[error("callers may ask for their own identity only")]
     ImpersonationNotAllowed,
     /// The caller is a trust domain, which never carries a leaf.
-    #[error("{caller} names a trust domain, not a workload in it")]
+    #[error("{caller} names the trust domain, not a workload in it")]
     PathMissing {
         /// Who called.
         caller: SpiffeId,
     },
+}
+
+/// Why what an operator wrote is no workload of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkloadError {
+    /// It is not a SPIFFE ID.
+    #[error("{text:?} is not a SPIFFE ID: {source}")]
+    NotASpiffeId {
+        /// What was written.
+        text: String,
+        /// The rule that it breaks.
+        source: SpiffeIdError,
+    },
+    /// It is somebody who gets no name.
+    #[error(transparent)]
+    NoName(#[from] PolicyError),
 }
 
 #[cfg(test)]
@@ -134,5 +175,25 @@ mod tests {
             caller: caller.parse().unwrap(),
         };
         assert_eq!(grant(caller, None), Err(refused));
+    }
+
+    #[test]
+    fn an_operator_names_only_workloads_that_could_be_granted_their_name() {
+        let policy = Policy::new("cluster.local".parse().unwrap());
+        assert_eq!(policy.workload(CART).unwrap().as_str(), CART);
+        for (text, reason) in [
+            ("cart", "\"cart\" is not a SPIFFE ID: "),
+            (
+                "spiffe://other/cart",
+                "is not in the trust domain cluster.local",
+            ),
+            (
+                "spiffe://cluster.local",
+                "names the trust domain, not a workload",
+            ),
+        ] {
+            let error = policy.workload(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
     }
 }

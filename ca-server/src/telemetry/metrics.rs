@@ -26,6 +26,8 @@ pub struct Metrics {
     pub attest_failures: IntCounter,
     /// `signet_denied_total{by}`: refused because of a denial, by `spiffe-id`, `serial` or `key`; in the count above too.
     pub denied: IntCounterVec,
+    /// `signet_verifications_total{verdict}`: chains that were judged for somebody, by the verdict's name.
+    pub verifications: IntCounterVec,
     /// `citadel_server_csr_parsing_err_count`: CSRs that were refused.
     pub csr_refusals: IntCounter,
     /// `citadel_server_csr_sign_err_count{error}`: leaves that were not signed, by Istio's reasons.
@@ -95,6 +97,12 @@ impl Metrics {
                 "signet_denied_total",
                 "Callers who were refused because of a denial.",
                 "by",
+            )?,
+            verifications: counters(
+                &registry,
+                "signet_verifications_total",
+                "Chains that were judged for somebody who asked.",
+                "verdict",
             )?,
             csr_refusals: counter(
                 &registry,
