@@ -98,12 +98,7 @@ impl Metrics {
                 "Callers who were refused because of a denial.",
                 "by",
             )?,
-            verifications: counters(
-                &registry,
-                "signet_verifications_total",
-                "Chains that were judged for somebody who asked.",
-                "verdict",
-            )?,
+            verifications: verification_counters(&registry)?,
             csr_refusals: counter(
                 &registry,
                 "citadel_server_csr_parsing_err_count",
@@ -266,6 +261,15 @@ fn register_build(registry: &Registry) -> Result<(), prometheus::Error> {
         .with_label_values(&[env!("CARGO_PKG_VERSION")])
         .set(1.0);
     Ok(())
+}
+
+fn verification_counters(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    counters(
+        registry,
+        "signet_verifications_total",
+        "Chains that were judged for somebody who asked.",
+        "verdict",
+    )
 }
 
 fn issue_histogram(registry: &Registry) -> Result<Histogram, prometheus::Error> {
