@@ -27,6 +27,7 @@ use crate::issuance;
 use crate::issuance::Issuance;
 use crate::issuance::Issued;
 use crate::ledger::Denial;
+use crate::ledger::InstanceId;
 use crate::telemetry::metrics::Metrics;
 use crate::x509::Entropy;
 
@@ -97,6 +98,7 @@ impl Certificates {
             ttl_seconds: message.validity_duration,
             impersonated: metadata_string(message.metadata.as_ref(), "ImpersonatedIdentity"),
             request_id,
+            instance: instance(&metadata),
         };
         match self.issuance.issue(&caller, asked, now).await {
             Ok(issued) => {
@@ -104,7 +106,7 @@ impl Certificates {
                 self.metrics
                     .issue_seconds
                     .observe(started.elapsed().as_secs_f64());
-                Ok(Response::new(answer(&issued)))
+                Ok(answer(&issued))
             }
             Err(error) => {
                 self.note_failure(&error);
@@ -151,7 +153,7 @@ impl Certificates {
     }
 }
 
-fn answer(issued: &Issued) -> IstioCertificateResponse {
+fn answer(issued: &Issued) -> Response<IstioCertificateResponse> {
     let intent = &issued.intent;
     info!(
         serial = %intent.serial,
@@ -162,7 +164,15 @@ fn answer(issued: &Issued) -> IstioCertificateResponse {
         "issued",
     );
     let cert_chain = issued.generation.leaf_chain_pem(&issued.leaf);
-    IstioCertificateResponse { cert_chain }
+    let mut response = Response::new(IstioCertificateResponse { cert_chain });
+    let number = issued.generation.bundle_number();
+    response.metadata_mut().insert(BUNDLE, number.into());
+    response
+}
+
+/// Which agent asks. A caller who does not say it properly is one that says nothing.
+fn instance(metadata: &MetadataMap) -> Option<InstanceId> {
+    metadata.get(INSTANCE)?.to_str().ok()?.parse().ok()
 }
 
 /// Every bearer token of the `authorization` headers. Values of other schemes are not ours to judge.
@@ -185,3 +195,8 @@ fn metadata_string<'a>(metadata: Option<&'a Struct>, key: &str) -> Option<&'a st
         _ => Some("?"),
     }
 }
+
+/// Metadata of a request: the agent's instance id.
+const INSTANCE: &str = "signet-instance";
+/// Metadata of an answer: the number of the trust bundle in it.
+const BUNDLE: &str = "signet-bundle";

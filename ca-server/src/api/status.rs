@@ -25,6 +25,9 @@ pub fn not_attested(error: &AttestError) -> Status {
 #[must_use]
 pub fn not_issued(error: &IssueError) -> Status {
     match error {
+        IssueError::Changing => {
+            csr_signing(Code::Unavailable, "the signer is being changed; try again")
+        }
         IssueError::Csr(error) => csr_signing(Code::InvalidArgument, &error.to_string()),
         IssueError::Entropy(_) => csr_signing(Code::Unavailable, "no randomness; try again"),
         IssueError::Ledger(error) => ledger(error),
@@ -54,7 +57,9 @@ pub fn metric_label(error: &IssueError) -> &'static str {
             Code::InvalidArgument => "TTL_ERROR",
             _ => "CERT_GEN_ERROR",
         },
-        IssueError::Ledger(_) | IssueError::NoWindow { .. } => "CA_NOT_READY",
+        IssueError::Changing | IssueError::Ledger(_) | IssueError::NoWindow { .. } => {
+            "CA_NOT_READY"
+        }
         IssueError::Entropy(_) | IssueError::Sign(_) => "CERT_GEN_ERROR",
         IssueError::Policy(_) | IssueError::RepeatUnderAnotherIssuer { .. } => "UNKNOWN",
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName;
 use rustls::ServerConfig;
@@ -26,22 +26,41 @@ use rustls::server::danger::ClientCertVerified;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
-/// The serving leaf and its key, replaced without a restart.
+/// The serving leaves and their keys, replaced without a restart.
 #[derive(Default)]
 pub struct ServingCertificate {
-    current: ArcSwapOption<CertifiedKey>,
+    current: ArcSwap<Vec<ServedUnder>>,
+}
+
+/// A serving leaf, and what its root is called.
+#[derive(Clone)]
+pub struct ServedUnder {
+    /// DER of the root's subject.
+    pub root_subject: Vec<u8>,
+    /// Leaf, chain and key.
+    pub key: Arc<CertifiedKey>,
 }
 
 impl ServingCertificate {
-    /// Presents `key` from the next handshake on.
-    pub fn replace(&self, key: CertifiedKey) {
-        self.current.store(Some(Arc::new(key)));
+    /// Presents one of `served` from the next handshake on: the first under a root that the peer names, or the first.
+    pub fn replace(&self, served: Vec<ServedUnder>) {
+        self.current.store(Arc::new(served));
+    }
+
+    /// By the names in the peer's `certificate_authorities` (RFC 8446 section 4.2.4), if it sent any.
+    fn choose(&self, known: Option<&[DistinguishedName]>) -> Option<Arc<CertifiedKey>> {
+        let served = self.current.load();
+        let is_known = |one: &&ServedUnder| {
+            known.is_some_and(|known| known.iter().any(|name| name.as_ref() == one.root_subject))
+        };
+        let chosen = served.iter().find(is_known).or_else(|| served.first())?;
+        Some(Arc::clone(&chosen.key))
     }
 }
 
 impl ResolvesServerCert for ServingCertificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.current.load_full()
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.certificate_authorities())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -136,7 +135,7 @@ impl House {
             issuance: Arc::clone(&self.issuance),
             clock: Arc::clone(&self.clock),
             certificate: Arc::new(ServingCertificate::default()),
-            held: Arc::new(ArcSwapOption::empty()),
+            held: Arc::default(),
         });
         serving.renew().await?;
         Ok(serving)

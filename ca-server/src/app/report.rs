@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use proto::certificate::Certificate;
 
 use super::serving::Presented;
@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Held;
 /// Knows the whole house, to tell operators about it.
 pub(super) struct Reporter {
     pub(super) authority: Arc<Authority>,
-    pub(super) serving: Arc<ArcSwapOption<Presented>>,
+    pub(super) serving: Arc<ArcSwap<Vec<Presented>>>,
     pub(super) readiness: Arc<dyn Readiness>,
     pub(super) grpc_addr: String,
     pub(super) http_addr: String,
@@ -44,11 +44,8 @@ impl Reporter {
             };
             held(role, root)
         }));
-        all.extend(
-            self.serving
-                .load_full()
-                .map(|presented| presented.held.clone()),
-        );
+        let serving = self.serving.load();
+        all.extend(serving.iter().map(|presented| presented.held.clone()));
         all
     }
 }

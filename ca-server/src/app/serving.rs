@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use proto::certificate::Fingerprint;
 use ring::rand::SystemRandom;
 use ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -13,10 +14,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::sign::CertifiedKey;
+use tokio::time::timeout;
 use tracing::info;
 use tracing::warn;
 
+use crate::api::tls::ServedUnder;
 use crate::api::tls::ServingCertificate;
+use crate::authority::Generation;
 use crate::clock::Clock;
 use crate::issuance::Issuance;
 use crate::issuance::IssueError;
@@ -25,44 +29,72 @@ use crate::x509::LeafName;
 use crate::x509::PublicKey;
 use crate::x509::Validity;
 
-/// Keeps the listener's leaf fresh.
+/// Keeps the listener's leaves fresh: one under each signer that callers may know.
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) name: LeafName,
     pub(super) issuance: Arc<Issuance>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) certificate: Arc<ServingCertificate>,
-    pub(super) held: Arc<arc_swap::ArcSwapOption<Presented>>,
+    pub(super) held: Arc<ArcSwap<Vec<Presented>>>,
 }
 
-/// The leaf that the listener presents now.
+/// A leaf that the listener presents now.
 #[derive(Clone, Debug)]
 pub(super) struct Presented {
     pub(super) validity: Validity,
     pub(super) issued_at: SystemTime,
     pub(super) issuer: Fingerprint,
     pub(super) held: Held,
+    key: Arc<CertifiedKey>,
+    root_subject: Vec<u8>,
 }
 
 impl Serving {
-    /// Issues a new leaf for a new key and presents it.
+    /// Presents a leaf under each signer: those that are fresh, and new ones with new keys.
     pub(super) async fn renew(&self) -> Result<(), ServingError> {
         let now = self.clock.now();
+        let generation = self.issuance.authority.current();
+        let before = self.held.load_full();
+        let mut presented = Vec::new();
+        for signer in presented_by(&generation, now) {
+            let issuer = signer.issuer().fingerprint();
+            let fresh = before
+                .iter()
+                .find(|leaf| leaf.issuer == issuer && !leaf.is_stale_at(now));
+            presented.push(match fresh {
+                Some(fresh) => fresh.clone(),
+                None => self.issue((&generation, signer), now).await?,
+            });
+        }
+        let certificates = presented.iter().map(|leaf| ServedUnder {
+            root_subject: leaf.root_subject.clone(),
+            key: Arc::clone(&leaf.key),
+        });
+        self.certificate.replace(certificates.collect());
+        self.held.store(Arc::new(presented));
+        Ok(())
+    }
+
+    async fn issue(
+        &self,
+        (generation, signer): (&Arc<Generation>, &Generation),
+        now: SystemTime,
+    ) -> Result<Presented, ServingError> {
         let (key, public_key) = new_key()?;
         let issued = self
             .issuance
-            .issue_serving(self.name.clone(), &public_key, "serving", now)
+            .issue_serving((generation, signer), self.name.clone(), &public_key, now)
             .await?;
-        let generation = &issued.generation;
-        let chain = generation.presented_chain(&issued.leaf);
+        let chain = signer.presented_chain(&issued.leaf);
         let certified = CertifiedKey::from_der(
             chain.into_iter().map(CertificateDer::from).collect(),
             PrivateKeyDer::Pkcs8(key),
             &rustls::crypto::ring::default_provider(),
         )?;
         let validity = issued.intent.validity;
-        self.certificate.replace(certified);
-        self.held.store(Some(Arc::new(Presented {
+        info!(serial = %issued.intent.serial, not_after = %humantime::format_rfc3339_seconds(validity.not_after()), "serving certificate issued");
+        Ok(Presented {
             validity,
             issued_at: now,
             issuer: issued.intent.issuer,
@@ -73,33 +105,49 @@ impl Serving {
                 not_before: validity.not_before(),
                 not_after: validity.not_after(),
             },
-        })));
-        info!(serial = %issued.intent.serial, not_after = %humantime::format_rfc3339_seconds(validity.not_after()), "serving certificate issued");
-        Ok(())
+            key: Arc::new(certified),
+            root_subject: signer.root().facts().subject_der.clone(),
+        })
     }
 
-    /// Renews for ever: past half of the leaf's life, or when another issuer is in force.
+    /// Renews for ever: past half of a leaf's life, or when other signers are in force.
     pub(super) async fn keep_fresh(self: Arc<Self>) {
+        let mut changes = self.issuance.authority.changes();
         loop {
-            tokio::time::sleep(CHECK).await;
+            let _elapsed = timeout(CHECK, changes.changed()).await;
             if self.is_due()
                 && let Err(error) = self.renew().await
             {
                 warn!(%error, "serving certificate not renewed; trying again");
+                tokio::time::sleep(AGAIN).await;
             }
         }
     }
 
     fn is_due(&self) -> bool {
-        let Some(presented) = self.held.load_full() else {
-            return true;
-        };
         let now = self.clock.now();
         let generation = self.issuance.authority.current();
-        let is_open = |window: Validity| !window.is_over_at(now);
-        presented.issuer != generation.issuer().fingerprint()
-            || (presented.is_stale_at(now) && generation.window().is_some_and(is_open))
+        let held = self.held.load();
+        let wanted = presented_by(&generation, now);
+        let is_fresh = |signer: &&Generation| {
+            let issuer = signer.issuer().fingerprint();
+            let is_over = signer.window().is_none_or(|window| window.is_over_at(now));
+            held.iter()
+                .any(|leaf| leaf.issuer == issuer && (is_over || !leaf.is_stale_at(now)))
+        };
+        wanted.len() != held.len() || !wanted.iter().all(is_fresh)
     }
+}
+
+/// Those that callers may know, the oldest first, for whoever does not say whom it knows. A signer that is over serves
+/// only where there is no other.
+fn presented_by(generation: &Generation, now: SystemTime) -> Vec<&Generation> {
+    let is_open = |signer: &&Generation| {
+        let window = signer.window();
+        window.is_some_and(|window| !window.is_over_at(now))
+    };
+    let others = generation.signers().skip(1).filter(is_open);
+    others.chain([generation]).collect()
 }
 
 impl Presented {
@@ -143,12 +191,23 @@ pub enum ServingError {
 
 /// How often the leaf is looked at.
 const CHECK: Duration = Duration::from_secs(15);
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+
+    fn any_key() -> Arc<CertifiedKey> {
+        let (key, _) = new_key().unwrap();
+        let provider = rustls::crypto::ring::default_provider();
+        let key = provider
+            .key_provider
+            .load_private_key(PrivateKeyDer::Pkcs8(key));
+        Arc::new(CertifiedKey::new(Vec::new(), key.unwrap()))
+    }
 
     #[test]
     fn a_serving_leaf_is_stale_past_half_of_its_life_and_after_a_jump_back_of_the_clock() {
@@ -164,6 +223,8 @@ mod tests {
                 not_before: at(880),
                 not_after: at(2000),
             },
+            key: any_key(),
+            root_subject: Vec::new(),
         };
         let table = [
             (879, true),

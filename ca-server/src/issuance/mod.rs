@@ -6,6 +6,7 @@ pub mod policy;
 pub mod profile;
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use proto::certificate::Certificate;
@@ -17,6 +18,7 @@ use crate::authority::Leaf;
 use crate::authority::SignError;
 use crate::ledger::Denial;
 use crate::ledger::Evidence;
+use crate::ledger::InstanceId;
 use crate::ledger::Intent;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
@@ -63,6 +65,8 @@ pub struct Request<'a> {
     pub impersonated: Option<&'a str>,
     /// Names the request in the log and in the ledger.
     pub request_id: &'a str,
+    /// Which agent asks, where it says so.
+    pub instance: Option<InstanceId>,
 }
 
 /// A leaf that may leave the process.
@@ -89,72 +93,85 @@ impl Issuance {
         request: Request<'_>,
         now: SystemTime,
     ) -> Result<Issued, IssueError> {
-        let generation = self.authority.current();
         let csr = Csr::from_pem(request.csr_pem)?;
         let grant = self
             .policy
             .grant(caller.spiffe_id(), request.impersonated)?;
-        let validity = self.profile.validity(
-            requested_ttl(request.ttl_seconds),
-            window(&generation)?,
-            now,
-        )?;
-        let serial = Serial::draw(now, &*self.entropy)?;
-        let intent = Intent {
-            serial,
-            name: LeafName::Workload(grant.spiffe_id().clone()),
-            key: csr.public_key().hash(),
-            validity,
-            issuer: generation.issuer().fingerprint(),
-            root: generation.root().fingerprint(),
-            reserved_at: now,
-            evidence: caller.evidence().clone(),
-            request_id: request.request_id.to_owned(),
-            bundle: bundle_number(&generation),
-            instance: None,
-            caller: caller.targets(),
-        };
-        self.sign_reserved(generation, intent, csr.public_key())
-            .await
+        for _ in 0..MOST_CHANGES {
+            let generation = self.authority.current();
+            let validity = self.profile.validity(
+                requested_ttl(request.ttl_seconds),
+                generation.conditions().longest_ttl,
+                window(&generation)?,
+                now,
+            )?;
+            let intent = Intent {
+                serial: Serial::draw(now, &*self.entropy)?,
+                name: LeafName::Workload(grant.spiffe_id().clone()),
+                key: csr.public_key().hash(),
+                validity,
+                issuer: generation.issuer().fingerprint(),
+                root: generation.root().fingerprint(),
+                reserved_at: now,
+                evidence: caller.evidence().clone(),
+                request_id: request.request_id.to_owned(),
+                bundle: generation.bundle_number(),
+                instance: request.instance,
+                caller: caller.targets(),
+            };
+            let signer = Arc::clone(&generation);
+            match self
+                .sign_reserved(generation, &signer, intent, csr.public_key())
+                .await
+            {
+                // Signer or trust bundle changed in between: begin again with what is in force now.
+                Err(IssueError::Ledger(LedgerError::OtherTerms { .. })) => {
+                    tokio::time::sleep(CHANGING).await;
+                }
+                done => return done,
+            }
+        }
+        Err(IssueError::Changing)
     }
 
-    /// Issues the leaf of the CA's own listener, which is in the ledger like any other. Under an expired
-    /// chain it covers the chain's last seconds, so that the listener can still say what is wrong.
+    /// Issues a leaf of the CA's own listener under `signer`, one of those of `generation`. It is in the ledger like any
+    /// other. Under an expired chain it covers the chain's last seconds, so that the listener can still say what is wrong.
     ///
     /// # Errors
     /// As [`Self::issue`].
     pub async fn issue_serving(
         &self,
+        (generation, signer): (&Arc<Generation>, &Generation),
         name: LeafName,
         public_key: &PublicKey,
-        request_id: &str,
         now: SystemTime,
     ) -> Result<Issued, IssueError> {
-        let generation = self.authority.current();
-        let window = window(&generation)?;
+        let window = window(signer)?;
         let within = now.clamp(window.not_before(), window.not_after());
-        let validity = self.profile.validity(None, window, within)?;
+        let validity = self.profile.validity(None, None, window, within)?;
         let intent = Intent {
             serial: Serial::draw(now, &*self.entropy)?,
             name,
             key: public_key.hash(),
             validity,
-            issuer: generation.issuer().fingerprint(),
-            root: generation.root().fingerprint(),
+            issuer: signer.issuer().fingerprint(),
+            root: signer.root().fingerprint(),
             reserved_at: now,
             evidence: Evidence::Own,
-            request_id: request_id.to_owned(),
-            bundle: bundle_number(&generation),
+            request_id: SERVING.to_owned(),
+            bundle: generation.bundle_number(),
             instance: None,
             caller: Vec::new(),
         };
-        self.sign_reserved(generation, intent, public_key).await
+        self.sign_reserved(Arc::clone(generation), signer, intent, public_key)
+            .await
     }
 
     /// Reserve, sign, record, in this order and no other.
     async fn sign_reserved(
         &self,
         generation: Arc<Generation>,
+        signer: &Generation,
         intent: Intent,
         public_key: &PublicKey,
     ) -> Result<Issued, IssueError> {
@@ -166,7 +183,7 @@ impl Issuance {
             caller: Vec::new(),
             ..intent
         };
-        let leaf = sign(&generation, &intent, public_key)?;
+        let leaf = sign(signer, &intent, public_key)?;
         self.ledger
             .record(intent.serial, leaf.der().to_vec())
             .await?;
@@ -180,12 +197,8 @@ impl Issuance {
 }
 
 /// Signs exactly what was reserved; the leaf comes back compared with it.
-fn sign(
-    generation: &Generation,
-    intent: &Intent,
-    public_key: &PublicKey,
-) -> Result<Leaf, SignError> {
-    generation.sign(&LeafTemplate {
+fn sign(signer: &Generation, intent: &Intent, public_key: &PublicKey) -> Result<Leaf, SignError> {
+    signer.sign(&LeafTemplate {
         serial: intent.serial,
         name: &intent.name,
         validity: intent.validity,
@@ -209,11 +222,6 @@ fn repeat(
         generation,
         repeated: true,
     })
-}
-
-/// Generations do not number their trust bundles yet.
-fn bundle_number(_generation: &Generation) -> u64 {
-    0
 }
 
 fn window(generation: &Generation) -> Result<Validity, IssueError> {
@@ -240,6 +248,9 @@ impl IssueError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
+    /// Signer or trust bundle changed again and again while this was being issued.
+    #[error("the signer is being changed")]
+    Changing,
     /// The CSR is not good.
     #[error(transparent)]
     Csr(#[from] CsrError),
@@ -271,3 +282,10 @@ pub enum IssueError {
     #[error(transparent)]
     Sign(#[from] SignError),
 }
+
+/// How often signer or trust bundle may change under one request.
+const MOST_CHANGES: usize = 200;
+/// The ledger knows of a change a moment before everybody else does.
+const CHANGING: Duration = Duration::from_millis(5);
+/// Names the CA's own requests in the ledger.
+const SERVING: &str = "serving";

@@ -57,15 +57,17 @@ impl Profile {
     /// middle between the two ends.
     ///
     /// # Errors
-    /// When `requested` is outside the limits, which are not applied to the default; or when `now` is not in
-    /// `window`.
+    /// When `requested` is outside the limits, which are not applied to the default; or when `now` is not in `window`.
+    /// `cap` shortens and never refuses.
     pub fn validity(
         &self,
         requested: Option<Duration>,
+        cap: Option<Duration>,
         window: Validity,
         now: SystemTime,
     ) -> Result<Validity, ProfileError> {
         let ttl = self.ttl(requested)?;
+        let ttl = cap.map_or(ttl, |cap| ttl.min(cap.max(self.min_ttl)));
         let (first, last) = (window.not_before(), window.not_after());
         if window.is_over_at(now) {
             return Err(ProfileError::IssuerExpired { not_after: last });
@@ -218,7 +220,7 @@ mod tests {
     /// Requested seconds, as on the wire, in a window of ten years.
     fn ends(requested: i64) -> Result<(u64, u64), ProfileError> {
         let window = window(NOW - DAY, NOW + 3650 * DAY);
-        let validity = usual().validity(requested_ttl(requested), window, at(NOW))?;
+        let validity = usual().validity(requested_ttl(requested), None, window, at(NOW))?;
         let before = at(NOW).duration_since(validity.not_before()).unwrap();
         let after = validity.not_after().duration_since(at(NOW)).unwrap();
         Ok((before.as_secs(), after.as_secs()))
@@ -272,7 +274,7 @@ mod tests {
             (window(0, NOW + HOUR), Some(600), NOW - 60, NOW + 600),
         ] {
             let requested = requested.map(Duration::from_secs);
-            let validity = profile.validity(requested, window, at(NOW)).unwrap();
+            let validity = profile.validity(requested, None, window, at(NOW)).unwrap();
             let expected = Validity::new(at(not_before), at(not_after)).unwrap();
             assert_eq!(validity, expected);
             assert!(validity.is_within(&window));
@@ -282,7 +284,7 @@ mod tests {
     #[test]
     fn outside_the_issuers_window_there_is_nothing() {
         let window = window(NOW, NOW + HOUR);
-        let validity = |now| usual().validity(None, window, now);
+        let validity = |now| usual().validity(None, None, window, now);
         let before = validity(at(NOW - 1)).unwrap_err();
         let text = "signing certificate is not valid before 2030-03-17T17:46:40Z";
         assert_eq!(before.to_string(), text);
@@ -297,7 +299,7 @@ mod tests {
         let profile = profile(u64::MAX, u64::MAX, 0).unwrap();
         let window = window(0, NOW + HOUR);
         for requested in [0, 1, i64::MAX] {
-            let validity = profile.validity(requested_ttl(requested), window, at(NOW));
+            let validity = profile.validity(requested_ttl(requested), None, window, at(NOW));
             assert!(validity.unwrap().is_within(&window));
         }
     }
@@ -306,7 +308,9 @@ mod tests {
     fn fractions_of_a_second_do_not_lengthen_a_leaf() {
         let window = window(NOW - DAY, NOW + DAY);
         let now = at(NOW) + Duration::from_millis(999);
-        let validity = usual().validity(requested_ttl(600), window, now).unwrap();
+        let validity = usual()
+            .validity(requested_ttl(600), None, window, now)
+            .unwrap();
         assert_eq!(validity.not_after(), at(NOW + 600));
     }
 

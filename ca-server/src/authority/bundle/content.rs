@@ -80,7 +80,7 @@ pub fn copy(dir: &Path, to: &Path) -> io::Result<()> {
     to.parent().map_or(Ok(()), sync_dir)
 }
 
-fn read(dir: &Path) -> io::Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>> {
+fn read(dir: &Path) -> io::Result<Vec<Named>> {
     let mut files = Vec::new();
     for name in names() {
         if let Some(content) = content(&dir.join(name))? {
@@ -89,6 +89,9 @@ fn read(dir: &Path) -> io::Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>> {
     }
     Ok(files)
 }
+
+/// A file's name and content.
+type Named = (&'static str, Zeroizing<Vec<u8>>);
 
 /// `None` when there is no such file. What is not a regular file, or too long for a bundle, counts as its beginning:
 /// judging it is done elsewhere.
