@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 use tracing::warn;
@@ -111,8 +112,7 @@ impl Serving {
     }
 
     /// Renews for ever: past half of a leaf's life, or when other signers are in force.
-    pub(super) async fn keep_fresh(self: Arc<Self>) {
-        let mut changes = self.issuance.authority.changes();
+    pub(super) async fn keep_fresh(self: Arc<Self>, mut changes: watch::Receiver<u64>) {
         loop {
             let _elapsed = timeout(CHECK, changes.changed()).await;
             if self.is_due()

@@ -10,7 +10,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 mod algorithm;
 pub mod bundle;
@@ -36,7 +35,6 @@ pub use generation::SignError;
 pub struct Authority {
     current: ArcSwap<Generation>,
     last_number: AtomicU64,
-    changes: watch::Sender<u64>,
 }
 
 impl Authority {
@@ -46,7 +44,6 @@ impl Authority {
         Self {
             current: ArcSwap::from_pointee(generation.numbered(1)),
             last_number: AtomicU64::new(1),
-            changes: watch::Sender::new(1),
         }
     }
 
@@ -60,13 +57,6 @@ impl Authority {
     pub fn replace(&self, generation: Generation) {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         self.current.store(Arc::new(generation.numbered(number)));
-        self.changes.send_replace(number);
-    }
-
-    /// Tells of every change from now on, by the number of the generation.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
     }
 }
 

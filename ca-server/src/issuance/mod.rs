@@ -6,7 +6,6 @@ pub mod policy;
 pub mod profile;
 
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::SystemTime;
 
 use proto::certificate::Certificate;
@@ -125,9 +124,7 @@ impl Issuance {
                 .await
             {
                 // Signer or trust bundle changed in between: begin again with what is in force now.
-                Err(IssueError::Ledger(LedgerError::OtherTerms { .. })) => {
-                    tokio::time::sleep(CHANGING).await;
-                }
+                Err(IssueError::Ledger(LedgerError::OtherTerms { .. })) => {}
                 done => return done,
             }
         }
@@ -283,9 +280,8 @@ pub enum IssueError {
     Sign(#[from] SignError),
 }
 
-/// How often signer or trust bundle may change under one request.
-const MOST_CHANGES: usize = 200;
-/// The ledger knows of a change a moment before everybody else does.
-const CHANGING: Duration = Duration::from_millis(5);
+/// How often a request begins again. The ledger knows of a change a moment before everybody else does, and each of its
+/// answers takes a while.
+const MOST_CHANGES: usize = 1000;
 /// Names the CA's own requests in the ledger.
 const SERVING: &str = "serving";
