@@ -6,7 +6,7 @@
 //! api ─▶ attest, issuance; authority and ledger to read and for operators' calls
 //! attest ─▶ ledger (tokens)
 //! issuance ─▶ attest::Caller, authority, ledger, x509
-//! authority, ledger ─▶ x509
+//! authority, ledger ─▶ x509        rotation ─▶ ledger
 //! ```
 //!
 //! One request is a straight line: read [`issuance::Issuance::issue`].
@@ -22,5 +22,6 @@ pub mod config;
 pub mod data_dir;
 pub mod issuance;
 pub mod ledger;
+pub mod rotation;
 pub mod telemetry;
 pub mod x509;

@@ -1,0 +1,141 @@
+//! What does one row of the ledger prove? Which bundle its holder uses, and what its leaf needs to be accepted.
+
+use std::time::SystemTime;
+
+use proto::certificate::Fingerprint;
+
+use super::Clause;
+use super::Clauses;
+use super::Evidence;
+use super::Obstacle;
+use super::Record;
+use super::Signer;
+use crate::ledger::Acknowledgement;
+use crate::ledger::Holder;
+use crate::ledger::Holding;
+use crate::rotation::obstacle::HolderName;
+
+/// The holdings of which a leaf may be alive.
+pub(super) fn live<'a>(
+    evidence: &'a Evidence<'_>,
+    clauses: Clauses,
+) -> impl Iterator<Item = &'a Holding> {
+    let is_live = move |holding: &&Holding| {
+        clauses.hold(Clause::Margin) || evidence.now <= holding.last_second
+    };
+    evidence.live_holdings().filter(is_live)
+}
+
+/// What the holder said, if it can be believed: it speaks for itself, and it alone is called so.
+pub(super) fn word_of(holder: &Holder, clauses: Clauses) -> Option<&Acknowledgement> {
+    let said = holder.acknowledged.as_ref()?;
+    let by_itself = said.instance == holder.instance && said.spiffe_id == holder.spiffe_id;
+    let by_itself = by_itself || !clauses.hold(Clause::AcknowledgedByHolder);
+    let alone = !said.shared || !clauses.hold(Clause::AcknowledgedByOne);
+    (by_itself && alone).then_some(said)
+}
+
+/// Whether the leaves of `holding` are used with bundle `needed` or a later one. They came with one, or else their
+/// holder says so: its last word counts, not the highest.
+pub(super) fn is_at(holding: &Holding, needed: u64, clauses: Clauses) -> bool {
+    let holder = holding.holder.as_ref();
+    let said = holder.and_then(|holder| word_of(holder, clauses));
+    holding.bundle >= needed || said.is_some_and(|said| said.bundle >= needed)
+}
+
+/// The roots under which the leaves of `holding` verify.
+pub(super) fn anchors(holding: &Holding, record: &Record) -> Vec<Fingerprint> {
+    let signer = record.signer(&holding.issuer);
+    let others = signer.into_iter().flat_map(Signer::anchors);
+    std::iter::once(holding.root).chain(others).collect()
+}
+
+/// Whether the holder serves another leaf instead: the last one that was recorded for it, which needs none of
+/// `leaving`.
+pub(super) fn is_replaced(holding: &Holding, leaving: &[Fingerprint], clauses: Clauses) -> bool {
+    let Some(holder) = &holding.holder else {
+        return false;
+    };
+    let serves = word_of(holder, clauses).and_then(|said| said.serial);
+    let (Some(serves), Some((newest, root))) = (serves, holder.newest) else {
+        return false;
+    };
+    (serves == newest || !clauses.hold(Clause::GoneByNewest))
+        && (!leaving.contains(&root) || !clauses.hold(Clause::GoneByOtherRoot))
+}
+
+/// The live leaves that need one of `leaving` and would have none of `remaining`.
+pub(super) fn stranded<'a>(
+    record: &'a Record,
+    evidence: &'a Evidence<'_>,
+    (leaving, remaining): (&'a [Fingerprint], &'a [Fingerprint]),
+    clauses: Clauses,
+) -> impl Iterator<Item = &'a Holding> {
+    let needs = move |holding: &Holding| {
+        let anchors = anchors(holding, record);
+        let by = |roots: &[Fingerprint]| anchors.iter().any(|anchor| roots.contains(anchor));
+        by(leaving) && !by(remaining)
+    };
+    live(evidence, clauses).filter(move |holding| needs(holding))
+}
+
+/// The obstacle that a live leaf is.
+pub(super) fn live_leaf(holding: &Holding, evidence: &Evidence<'_>) -> Obstacle {
+    Obstacle::Live {
+        issuer: holding.issuer,
+        root: holding.root,
+        holder: HolderName::of(holding),
+        until: evidence.gone_at(holding.last_second),
+    }
+}
+
+/// Until when there may be leaves of `signer` that no ledger has, because it came from elsewhere. None outlives the
+/// chain.
+pub(super) fn foreign_until(signer: &Signer, evidence: &Evidence<'_>) -> Option<SystemTime> {
+    let until = signer.first_loaded + evidence.limits.unrecorded_ttl;
+    let until = until.min(evidence.gone_at(signer.not_after));
+    (signer.may_have_unrecorded_leaves() && evidence.now < until).then_some(until)
+}
+
+/// Until when there may be leaves of `signer` that a ledger lost.
+pub(super) fn lost_until(signer: &Signer, evidence: &Evidence<'_>) -> Option<SystemTime> {
+    let until = evidence
+        .unrecorded_until?
+        .min(evidence.gone_at(signer.not_after));
+    (signer.has_signed && evidence.now < until).then_some(until)
+}
+
+/// What leaves of `signer` that the ledger does not have stand against.
+pub(super) fn unrecorded<'a>(
+    signer: &'a Signer,
+    evidence: &Evidence<'_>,
+) -> impl Iterator<Item = Obstacle> + use<'a> {
+    let foreign = foreign_until(signer, evidence).map(|until| Obstacle::Unrecorded {
+        issuer: Some(signer.issuer),
+        until,
+    });
+    let lost = lost_until(signer, evidence).map(|until| Obstacle::Unrecorded {
+        issuer: None,
+        until,
+    });
+    foreign.into_iter().chain(lost)
+}
+
+/// Leaves that the ledger does not have, that need one of `leaving` and would have none of `remaining`.
+pub(super) fn stranded_unrecorded(
+    record: &Record,
+    evidence: &Evidence<'_>,
+    (leaving, remaining): (&[Fingerprint], &[Fingerprint]),
+    clauses: Clauses,
+) -> Vec<Obstacle> {
+    if !clauses.hold(Clause::Unrecorded) {
+        return Vec::new();
+    }
+    let stranded = record
+        .signers
+        .iter()
+        .filter(|signer| signer.is_accepted_by(leaving) && !signer.is_accepted_by(remaining));
+    stranded
+        .flat_map(|signer| unrecorded(signer, evidence))
+        .collect()
+}

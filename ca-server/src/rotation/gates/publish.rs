@@ -1,0 +1,96 @@
+//! May this bundle be published? When it rejects nothing that lives and is accepted now.
+
+use proto::certificate::Fingerprint;
+
+use super::Clause;
+use super::Clauses;
+use super::Evidence;
+use super::Obstacle;
+use super::Record;
+use super::leaves;
+
+/// A trust bundle that is to take the place of the one in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Its roots, and no others.
+    pub roots: &'a [Fingerprint],
+    /// The issuers that its CRLs cover; `None` where it has no CRL.
+    pub covered: Option<&'a [Fingerprint]>,
+}
+
+pub(super) fn obstacles(
+    record: &Record,
+    candidate: &Candidate<'_>,
+    evidence: &Evidence<'_>,
+    clauses: Clauses,
+) -> Vec<Obstacle> {
+    let in_force = evidence.since.keys().copied();
+    let leaving: Vec<Fingerprint> = in_force
+        .filter(|root| !candidate.roots.contains(root))
+        .collect();
+    let active = unanchored(record, candidate, clauses);
+    let stranded = stranded(record, candidate, evidence, &leaving, clauses);
+    let uncovered = uncovered(record, candidate, evidence, clauses);
+    let unrecorded =
+        leaves::stranded_unrecorded(record, evidence, (&leaving, candidate.roots), clauses);
+    active
+        .into_iter()
+        .chain(stranded)
+        .chain(uncovered)
+        .chain(unrecorded)
+        .collect()
+}
+
+fn unanchored(record: &Record, candidate: &Candidate<'_>, clauses: Clauses) -> Option<Obstacle> {
+    let active = record.active_signer()?;
+    let is_accepted = active.is_accepted_by(candidate.roots) || !clauses.hold(Clause::Anchored);
+    (!is_accepted).then_some(Obstacle::Unanchored {
+        issuer: active.issuer,
+    })
+}
+
+fn stranded(
+    record: &Record,
+    candidate: &Candidate<'_>,
+    evidence: &Evidence<'_>,
+    leaving: &[Fingerprint],
+    clauses: Clauses,
+) -> Vec<Obstacle> {
+    if !clauses.hold(Clause::NoLiveLeaf) {
+        return Vec::new();
+    }
+    leaves::stranded(record, evidence, (leaving, candidate.roots), clauses)
+        // Who says that it serves another leaf needs this one no more.
+        .filter(|holding| !leaves::is_replaced(holding, leaving, clauses))
+        .map(|holding| leaves::live_leaf(holding, evidence))
+        .collect()
+}
+
+/// Who checks revocation refuses every chain of which it has no CRL, as soon as it has any.
+fn uncovered(
+    record: &Record,
+    candidate: &Candidate<'_>,
+    evidence: &Evidence<'_>,
+    clauses: Clauses,
+) -> Vec<Obstacle> {
+    let Some(covered) = candidate.covered else {
+        return Vec::new();
+    };
+    let mut needed: Vec<Fingerprint> = vec![record.active];
+    for holding in leaves::live(evidence, clauses) {
+        if !needed.contains(&holding.issuer) {
+            needed.push(holding.issuer);
+        }
+    }
+    let was_covered = |issuer: &Fingerprint| {
+        evidence
+            .crl_since
+            .is_none_or(|covered| covered.contains_key(issuer))
+    };
+    let lost = needed
+        .into_iter()
+        .filter(|issuer| !covered.contains(issuer) && was_covered(issuer));
+    lost.filter(|_issuer| clauses.hold(Clause::Covered))
+        .map(|issuer| Obstacle::Uncovered { issuer })
+        .collect()
+}

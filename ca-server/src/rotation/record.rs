@@ -1,0 +1,190 @@
+//! What must a restart remember of a rotation? Who signs, who is next, who is not over yet, and what was done.
+//!
+//! The phases are names for where the record stands. How it changes is in `transition`.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use proto::certificate::Fingerprint;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::signer::Signer;
+use super::text;
+
+/// The version of the record's file.
+pub const VERSION: u32 = 1;
+
+/// The state of all rotations, as it is persisted before anything is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of the file.
+    pub version: u32,
+    /// The active one, the next one and those that drain, each once. Of those that drain the one that signed last
+    /// comes last.
+    pub signers: Vec<Signer>,
+    /// Who signs.
+    #[serde(with = "text")]
+    pub active: Fingerprint,
+    /// Who is to sign next.
+    #[serde(with = "text::option")]
+    pub next: Option<Fingerprint>,
+    /// Whether each step of the rotation in progress is taken as soon as its gate opens.
+    pub auto: bool,
+    /// When the present phase began.
+    #[serde(with = "text::time")]
+    pub phase_since: SystemTime,
+    /// How soon after activation agents renew, where that was asked for.
+    pub renew_within: Option<Duration>,
+    /// From when on agents are told to renew; never set before the activation that makes it useful.
+    #[serde(with = "text::option_time", default)]
+    pub renew_since: Option<SystemTime>,
+    /// Hash of the operator's directory whose rotation was aborted: the same files do not start it again.
+    pub aborted: Option<String>,
+    /// Keys (SHA-256 of `SubjectPublicKeyInfo`) that were ever tainted and are never loaded again.
+    #[serde(with = "text::list", default)]
+    pub tainted_keys: Vec<Fingerprint>,
+    /// What was done, oldest first; the last hundred.
+    pub journal: Vec<JournalEntry>,
+}
+
+/// One thing that was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When.
+    #[serde(with = "text::time")]
+    pub at: SystemTime,
+    /// What, as a sentence.
+    pub what: String,
+    /// The reason that was given for doing it although a gate was shut.
+    pub forced: Option<String>,
+}
+
+/// Where a rotation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// One signer, nothing else.
+    Steady,
+    /// The next signer is known and trusted by nobody.
+    Prepare,
+    /// The next signer's roots are in the trust bundle, and it does not sign yet.
+    Distribute,
+    /// The new signer signs; leaves of the old one are still alive.
+    Drain,
+}
+
+impl Record {
+    /// A record of one signer, which signs from now on.
+    #[must_use]
+    pub fn new(signer: Signer, now: SystemTime) -> Self {
+        let signer = Signer {
+            published: true,
+            has_signed: true,
+            ..signer
+        };
+        Self {
+            version: VERSION,
+            active: signer.issuer,
+            signers: vec![signer],
+            next: None,
+            auto: false,
+            phase_since: now,
+            renew_within: None,
+            renew_since: None,
+            aborted: None,
+            tainted_keys: Vec::new(),
+            journal: Vec::new(),
+        }
+    }
+
+    /// Where it stands. With a next signer that is told first, although others may drain at the same time.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.next_signer() {
+            Some(next) if next.published => Phase::Distribute,
+            Some(_) => Phase::Prepare,
+            None if self.draining().next().is_some() => Phase::Drain,
+            None => Phase::Steady,
+        }
+    }
+
+    /// The signer whose issuing certificate is `issuer`.
+    #[must_use]
+    pub fn signer(&self, issuer: &Fingerprint) -> Option<&Signer> {
+        self.signers.iter().find(|signer| signer.issuer == *issuer)
+    }
+
+    /// Who signs; `None` only for a file that was edited.
+    #[must_use]
+    pub fn active_signer(&self) -> Option<&Signer> {
+        self.signer(&self.active)
+    }
+
+    /// Who is to sign next.
+    #[must_use]
+    pub fn next_signer(&self) -> Option<&Signer> {
+        self.signer(self.next.as_ref()?)
+    }
+
+    /// Those that signed and have not retired.
+    pub fn draining(&self) -> impl DoubleEndedIterator<Item = &Signer> {
+        self.signers
+            .iter()
+            .filter(|signer| signer.issuer != self.active && Some(signer.issuer) != self.next)
+    }
+
+    /// Every root that belongs in the trust bundle: the active signer's first, then the next one's, then those of the
+    /// ones that drain, then what the operator lists; none twice.
+    #[must_use]
+    pub fn roots(&self, listed: &[Fingerprint]) -> Vec<Fingerprint> {
+        let first = self.active_signer().into_iter().chain(self.next_signer());
+        let signers = first.chain(self.draining().rev());
+        let published = signers.filter(|signer| signer.published);
+        unique(
+            published
+                .flat_map(|signer| signer.roots.iter().copied())
+                .chain(listed.iter().copied()),
+        )
+    }
+
+    /// Roots that agents stop trusting for their connection to the CA at once: only tainted signers have them.
+    #[must_use]
+    pub fn distrusted_roots(&self) -> Vec<Fingerprint> {
+        let (bad, good): (Vec<&Signer>, Vec<&Signer>) = self
+            .signers
+            .iter()
+            .partition(|signer| signer.tainted.is_some());
+        let is_good = |root: &Fingerprint| good.iter().any(|signer| signer.roots.contains(root));
+        unique(
+            bad.iter()
+                .flat_map(|signer| signer.roots.iter().copied())
+                .filter(|root| !is_good(root)),
+        )
+    }
+
+    /// Whether the record makes sense: the active signer and the next are among the signers, each is there once, and
+    /// each has its own root among its roots.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let issuers = unique(self.signers.iter().map(|signer| signer.issuer));
+        issuers.len() == self.signers.len()
+            && issuers.contains(&self.active)
+            && self
+                .next
+                .is_none_or(|next| next != self.active && issuers.contains(&next))
+            && self
+                .signers
+                .iter()
+                .all(|signer| signer.roots.contains(&signer.root))
+    }
+}
+
+fn unique(fingerprints: impl Iterator<Item = Fingerprint>) -> Vec<Fingerprint> {
+    fingerprints.fold(Vec::new(), |mut unique, fingerprint| {
+        if !unique.contains(&fingerprint) {
+            unique.push(fingerprint);
+        }
+        unique
+    })
+}

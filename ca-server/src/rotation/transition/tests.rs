@@ -1,0 +1,392 @@
+//! From each state to the next, and what is refused in it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::rotation::Phase;
+use crate::rotation::fixtures::*;
+
+fn names(record: &Record) -> String {
+    let name = |signer: &Signer| {
+        "ABCD"
+            .chars()
+            .find(|name| issuer(*name) == signer.issuer)
+            .unwrap()
+    };
+    record.signers.iter().map(name).collect()
+}
+
+/// Active, next, and all signers.
+fn shape(record: &Record) -> (Fingerprint, Option<Fingerprint>, String) {
+    assert!(record.is_consistent());
+    (record.active, record.next, names(record))
+}
+
+fn force(name: char) -> Option<Forced> {
+    Some(Forced {
+        fingerprint: issuer(name),
+        reason: "audit".to_owned(),
+    })
+}
+
+#[test]
+fn a_rotation_goes_through_its_phases() {
+    let world = World::default();
+    let mut record = steady();
+    assert_eq!(
+        (record.phase(), record.roots(&[])),
+        (Phase::Steady, vec![root('A')])
+    );
+    record = record.introduce(signer('B'), true, at(1)).unwrap();
+    assert_eq!(
+        (record.phase(), record.roots(&[])),
+        (Phase::Prepare, vec![root('A')])
+    );
+    record = record.distribute(at(2)).unwrap();
+    assert_eq!(
+        (record.phase(), record.roots(&[])),
+        (Phase::Distribute, vec![root('A'), root('B')])
+    );
+    record = record.activate(&world.evidence(), None, at(3)).unwrap();
+    assert_eq!(
+        (record.phase(), record.roots(&[])),
+        (Phase::Drain, vec![root('B'), root('A')])
+    );
+    record = record
+        .retire(&issuer('A'), &world.evidence(), None, at(4))
+        .unwrap();
+    assert_eq!(
+        (record.phase(), record.roots(&[root('D')])),
+        (Phase::Steady, vec![root('B'), root('D')])
+    );
+    assert_eq!((record.active, record.phase_since), (issuer('B'), at(4)));
+    assert_eq!(record.journal.len(), 4);
+}
+
+#[test]
+fn a_record_reads_back_as_it_was_written() {
+    let record = draining().introduce(signer('C'), true, at(5)).unwrap();
+    let record = record
+        .taint(
+            &issuer('A'),
+            Some(at(6)),
+            Some(Duration::from_secs(9)),
+            at(5),
+        )
+        .unwrap();
+    let json = serde_json::to_string(&record).unwrap();
+    assert!(
+        json.contains(&format!("\"active\":\"{}\"", issuer('B'))),
+        "{json}"
+    );
+    assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+}
+
+#[test]
+fn the_second_of_two_operators_is_told_that_it_is_done() {
+    let world = World::default();
+    let first = distributed()
+        .activate(&world.evidence(), None, at(HOUR))
+        .unwrap();
+    let told = Refusal::AlreadyActive {
+        issuer: issuer('B'),
+        since: at(HOUR),
+    };
+    assert_eq!(
+        first.activate(&world.evidence(), None, at(HOUR)),
+        Err(told.clone())
+    );
+    assert_eq!(first.distribute(at(HOUR)), Err(told));
+    let first = first
+        .retire(&issuer('A'), &world.evidence(), None, at(HOUR))
+        .unwrap();
+    let told = Refusal::NotHeld {
+        issuer: issuer('A'),
+    };
+    assert_eq!(
+        first.retire(&issuer('A'), &world.evidence(), None, at(HOUR)),
+        Err(told)
+    );
+    let twice = distributed().distribute(at(1));
+    assert_eq!(
+        twice,
+        Err(Refusal::AlreadyDistributed {
+            issuer: issuer('B'),
+            since: at(0)
+        })
+    );
+}
+
+#[test]
+fn a_shut_gate_refuses_and_force_goes_through_it_with_its_reason() {
+    let mut world = World::default();
+    world.holdings.push(leaf('A', 6, at(2 * HOUR)));
+    let shut = distributed()
+        .activate(&world.evidence(), None, at(HOUR))
+        .unwrap_err();
+    assert!(
+        matches!(&shut, Refusal::GateShut { obstacles } if obstacles.len() == 1),
+        "{shut}"
+    );
+    let forced = distributed()
+        .activate(&world.evidence(), force('B'), at(HOUR))
+        .unwrap();
+    assert_eq!(
+        forced.journal.last().unwrap().forced.as_deref(),
+        Some("audit")
+    );
+    let shut = forced
+        .retire(&issuer('A'), &world.evidence(), None, at(HOUR))
+        .unwrap_err();
+    assert!(matches!(shut, Refusal::GateShut { .. }));
+    let forced = forced
+        .retire(&issuer('A'), &world.evidence(), force('A'), at(HOUR))
+        .unwrap();
+    assert_eq!(
+        forced.journal.last().unwrap().forced.as_deref(),
+        Some("audit")
+    );
+}
+
+#[test]
+fn force_is_for_the_one_that_was_named_and_for_what_can_work() {
+    let mut world = World::default();
+    let told = Refusal::ForcedAnother {
+        expected: issuer('B'),
+        named: issuer('C'),
+    };
+    assert_eq!(
+        distributed().activate(&world.evidence(), force('C'), at(0)),
+        Err(told)
+    );
+    let told = Refusal::ForcedAnother {
+        expected: issuer('A'),
+        named: issuer('C'),
+    };
+    assert_eq!(
+        draining().retire(&issuer('A'), &world.evidence(), force('C'), at(0)),
+        Err(told)
+    );
+    assert!(
+        draining()
+            .retire(&issuer('B'), &world.evidence(), force('B'), at(0))
+            .is_err()
+    );
+    world.since.remove(&root('B'));
+    let shut = distributed()
+        .activate(&world.evidence(), force('B'), at(0))
+        .unwrap_err();
+    assert!(shut.to_string().contains("distribute it first"), "{shut}");
+}
+
+#[test]
+fn a_later_signer_replaces_one_that_never_signed() {
+    let record = distributed().introduce(signer('C'), false, at(1)).unwrap();
+    assert_eq!(
+        shape(&record),
+        (issuer('A'), Some(issuer('C')), "AC".to_owned())
+    );
+    assert_eq!(record.roots(&[]), [root('A')]);
+    assert!(!record.auto);
+}
+
+#[test]
+fn a_later_signer_after_activation_starts_at_once_and_the_others_drain() {
+    let world = World::default();
+    let record = draining().introduce(signer('C'), true, at(1)).unwrap();
+    assert_eq!(
+        shape(&record),
+        (issuer('B'), Some(issuer('C')), "BAC".to_owned())
+    );
+    let mut world_with_c = World::default();
+    world_with_c.since.insert(root('C'), 7);
+    let record = record
+        .distribute(at(1))
+        .unwrap()
+        .activate(&world_with_c.evidence(), None, at(2))
+        .unwrap();
+    assert_eq!(record.roots(&[]), [root('C'), root('B'), root('A')]);
+    let record = record
+        .retire(&issuer('B'), &world.evidence(), None, at(3))
+        .unwrap();
+    let record = record
+        .retire(&issuer('A'), &world.evidence(), None, at(3))
+        .unwrap();
+    assert_eq!(shape(&record), (issuer('C'), None, "C".to_owned()));
+}
+
+#[test]
+fn the_active_files_again_abort_and_an_older_signer_comes_back_by_its_gate() {
+    let aborted = distributed().introduce(signer('A'), true, at(1)).unwrap();
+    assert_eq!(shape(&aborted), (issuer('A'), None, "A".to_owned()));
+    let again = aborted.introduce(signer('A'), true, at(1)).unwrap_err();
+    assert!(matches!(again, Refusal::AlreadyActive { .. }));
+
+    let mut world = World::default();
+    world.holdings.push(leaf('B', 7, at(9 * HOUR)));
+    let back = draining().introduce(signer('A'), true, at(1)).unwrap();
+    assert_eq!(
+        (back.phase(), back.next),
+        (Phase::Distribute, Some(issuer('A')))
+    );
+    let back = back.activate(&world.evidence(), None, at(2)).unwrap();
+    assert_eq!((back.active, names(&back)), (issuer('A'), "AB".to_owned()));
+}
+
+#[test]
+fn abort_forgets_who_never_signed_and_keeps_who_did() {
+    let hash = Some("hash".to_owned());
+    let record = distributed().abort(hash.clone(), at(1)).unwrap();
+    assert_eq!(shape(&record), (issuer('A'), None, "A".to_owned()));
+    assert_eq!(record.aborted, hash);
+    let told = Refusal::NothingToAbort {
+        active: issuer('A'),
+    };
+    assert_eq!(record.abort(hash, at(1)), Err(told));
+    let other = record.introduce(signer('C'), true, at(1)).unwrap();
+    assert_eq!(other.aborted, None);
+
+    let back = draining().introduce(signer('A'), true, at(1)).unwrap();
+    let record = back.abort(None, at(2)).unwrap();
+    assert_eq!(shape(&record), (issuer('B'), None, "BA".to_owned()));
+}
+
+#[test]
+fn a_tainted_key_never_comes_back() {
+    let mut again = signer('B');
+    again.issuer = issuer('D');
+    let record = distributed()
+        .taint(&issuer('B'), None, None, at(1))
+        .unwrap();
+    for newcomer in [signer('B'), again] {
+        let refusal = record.introduce(newcomer, true, at(2)).unwrap_err();
+        assert!(matches!(refusal, Refusal::Tainted { .. }));
+    }
+    let record = distributed()
+        .taint(&issuer('A'), None, None, at(1))
+        .unwrap();
+    assert!(matches!(
+        record.abort(None, at(2)),
+        Err(Refusal::Tainted { .. })
+    ));
+    assert!(matches!(
+        record.introduce(signer('A'), true, at(2)),
+        Err(Refusal::Tainted { .. })
+    ));
+    let mut over = signer('C');
+    over.not_after = at(1);
+    assert!(matches!(
+        record.introduce(over, true, at(2)),
+        Err(Refusal::Expired { .. })
+    ));
+}
+
+#[test]
+fn who_is_tainted_gives_way() {
+    let waiting = distributed()
+        .taint(&issuer('B'), None, None, at(1))
+        .unwrap();
+    assert_eq!(shape(&waiting), (issuer('A'), None, "A".to_owned()));
+    assert_eq!(waiting.renew_since, None);
+
+    let signing = draining()
+        .taint(&issuer('B'), Some(at(9)), None, at(1))
+        .unwrap();
+    assert_eq!(shape(&signing), (issuer('A'), None, "AB".to_owned()));
+    assert_eq!(
+        (signing.renew_since, signing.distrusted_roots()),
+        (Some(at(1)), vec![root('B')])
+    );
+
+    let alone = steady().taint(&issuer('A'), None, None, at(1)).unwrap();
+    assert_eq!(
+        (shape(&alone), alone.renew_since),
+        ((issuer('A'), None, "A".to_owned()), None)
+    );
+
+    let old = draining().taint(&issuer('A'), None, None, at(1)).unwrap();
+    assert_eq!((old.active, old.renew_since), (issuer('B'), Some(at(1))));
+    let none_left = old.taint(&issuer('B'), None, None, at(2)).unwrap();
+    assert_eq!(none_left.active, issuer('B'));
+    assert_eq!(
+        old.taint(&issuer('D'), None, None, at(1)),
+        Err(Refusal::NotHeld {
+            issuer: issuer('D')
+        })
+    );
+}
+
+#[test]
+fn a_tainted_signer_gives_way_to_one_that_was_to_come_back() {
+    let back = draining().introduce(signer('A'), true, at(1)).unwrap();
+    let record = back.taint(&issuer('B'), None, None, at(2)).unwrap();
+    assert_eq!(shape(&record), (issuer('A'), None, "AB".to_owned()));
+}
+
+#[test]
+fn renewal_is_advised_from_activation_to_the_last_retirement() {
+    let world = World::default();
+    let hasty = distributed().hasten(Duration::from_secs(7200), at(1));
+    assert_eq!(
+        (hasty.renew_within, hasty.renew_since),
+        (Some(Duration::from_secs(7200)), None)
+    );
+    let hasty = hasty.activate(&world.evidence(), None, at(2)).unwrap();
+    assert_eq!(hasty.renew_since, Some(at(2)));
+    let calm = hasty
+        .retire(&issuer('A'), &world.evidence(), None, at(3))
+        .unwrap();
+    assert_eq!((calm.renew_within, calm.renew_since), (None, None));
+    let late = draining().hasten(Duration::from_secs(7200), at(4));
+    assert_eq!(late.renew_since, Some(at(4)));
+    assert_eq!(draining().renew_since, None);
+}
+
+#[test]
+fn a_signer_whose_predecessor_lost_its_key_signs_at_once() {
+    let record = steady()
+        .replace(signer('B'), force('B').unwrap(), at(1))
+        .unwrap();
+    assert_eq!(shape(&record), (issuer('B'), None, "BA".to_owned()));
+    assert_eq!(record.roots(&[]), [root('B'), root('A')]);
+    assert_eq!(
+        record.journal.last().unwrap().forced.as_deref(),
+        Some("audit")
+    );
+    assert!(
+        record
+            .replace(signer('B'), force('B').unwrap(), at(1))
+            .is_err()
+    );
+}
+
+#[test]
+fn new_facts_of_a_signer_change_nothing_of_what_happened() {
+    let mut newer = signer('A');
+    newer.roots.push(root('D'));
+    newer.first_loaded = at(99);
+    let record = draining().refresh(newer.clone(), at(5)).unwrap();
+    let known = record.signer(&issuer('A')).unwrap();
+    assert_eq!(
+        (known.roots.len(), known.first_loaded, known.has_signed),
+        (2, at(0), true)
+    );
+    newer.issuer = issuer('D');
+    assert_eq!(
+        record.refresh(newer, at(6)),
+        Err(Refusal::NotHeld {
+            issuer: issuer('D')
+        })
+    );
+}
+
+#[test]
+fn the_journal_keeps_the_last_hundred() {
+    let mut record = steady();
+    for second in 0..70 {
+        record = record.introduce(signer('B'), true, at(second)).unwrap();
+        record = record.abort(None, at(second)).unwrap();
+    }
+    assert_eq!(record.journal.len(), 100);
+    assert_eq!(record.journal.last().unwrap().at, at(69));
+}
