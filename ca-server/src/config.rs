@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proto::spiffe::SpiffeIdError;
 use proto::spiffe::TrustDomain;
@@ -43,6 +44,16 @@ pub struct Config {
     pub allow_trust_domain_change: bool,
     /// A ledger that does not open may be set aside.
     pub fresh_ledger: bool,
+    /// Longest lifetime of a leaf while a rotation is under way.
+    pub rotation_ttl: Duration,
+    /// How long leaves live that the ledger cannot know.
+    pub unrecorded_ttl: Duration,
+    /// An operator's bundle is copied to the data directory, with its key.
+    pub keeps_copies: bool,
+    /// How often the operator's directory is read, whatever is heard of it.
+    pub reload_interval: Duration,
+    /// The system is asked to tell of changes in the operator's directory.
+    pub watches: bool,
 }
 
 impl Config {
@@ -79,6 +90,11 @@ impl Config {
             allow_new_root: options.allow_new_root,
             allow_trust_domain_change: options.allow_trust_domain_change,
             fresh_ledger: options.fresh_ledger,
+            rotation_ttl: options.rotation_ttl,
+            unrecorded_ttl: options.unrecorded_ttl,
+            keeps_copies: !options.no_key_copy,
+            reload_interval: options.reload_interval,
+            watches: !options.no_inotify,
         })
     }
 }
@@ -133,6 +149,8 @@ fn refuse_zeros(options: &Serve) -> Result<(), ConfigError> {
     let zeros = [
         ("--max-connections", options.max_connections == 0),
         ("--min-ttl", options.min_ttl.as_secs() == 0),
+        ("--rotation-ttl", options.rotation_ttl.as_secs() == 0),
+        ("--reload-interval", options.reload_interval.is_zero()),
         ("--handshake-timeout", options.handshake_timeout.is_zero()),
         ("--request-timeout", options.request_timeout.is_zero()),
     ];

@@ -8,7 +8,6 @@ use tracing::info;
 use super::operator::SOCKET;
 use super::report;
 use crate::authority::Generation;
-use crate::authority::trust_bundle::Merged;
 use crate::config::Config;
 
 /// Says where the server listens, who it is and what to type next.
@@ -38,15 +37,14 @@ pub(super) fn listening(
     );
 }
 
-/// Names the roots of before that stay in the trust bundle, beside the one that signs now.
-pub(super) fn retained_roots(generation: &Generation, merged: &Merged) {
-    for retained in &merged.retained {
-        let until = humantime::format_rfc3339_seconds(retained.until);
+/// Names the roots that stay in the trust bundle beside those of the signer.
+pub(super) fn retained_roots(generation: &Generation) {
+    let own = generation.own_roots();
+    for root in generation.roots().iter().filter(|root| !own.contains(root)) {
         info!(
             active = %generation.root().fingerprint(),
-            retained = %retained.root,
-            %until,
-            "new leaves chain to the active root; the retained one stays in the trust bundle until its last leaf has expired",
+            retained = %root.fingerprint(),
+            "new leaves chain to the active root; the other one is in the trust bundle too: `ca-server rotate status` says why",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What happens by itself? Timers that re-read key files, note expiries and bring the authority up to date.
+//! What happens by itself? Timers that re-read key files and note expiries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use tonic_health::server::HealthReporter;
 use tracing::info;
 use tracing::warn;
 
-use super::ca::Ca;
 use super::readiness::SharedReadiness;
 use super::report::Reporter;
 use crate::api::certificates::Certificates;
@@ -56,16 +55,6 @@ pub(super) async fn note_expiries(
     }
 }
 
-/// Renews the self-signed issuer when it is due and lets go of roots whose last leaf is dead, for ever.
-pub(super) async fn keep_current(ca: Arc<Ca>, clock: Arc<dyn Clock>) {
-    loop {
-        tokio::time::sleep(AUTHORITY).await;
-        if let Err(error) = ca.bring_up_to_date(clock.now()).await {
-            warn!(%error, "authority not brought up to date; trying again");
-        }
-    }
-}
-
 /// Says over gRPC health what `/readyz` says, for ever; from the stop on that nothing is served.
 pub(super) async fn report_health(
     health: HealthReporter,
@@ -101,4 +90,3 @@ type Verdicts = VerificationServiceServer<Verification>;
 const HEALTH: Duration = Duration::from_secs(2);
 const JWKS: Duration = Duration::from_secs(1);
 const EXPIRIES: Duration = Duration::from_secs(10);
-const AUTHORITY: Duration = Duration::from_secs(60);

@@ -17,11 +17,13 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
 
+use super::conductor::Order;
 use super::error::ServeError;
 use super::operator::SOCKET;
 
@@ -92,3 +94,16 @@ pub(super) fn stop_on_signals(stop: &CancellationToken) -> io::Result<JoinHandle
 
 /// Where the socket is bound; its path must not be longer than the socket's own, which the system limits.
 const PRIVATE: &str = ".admin";
+
+/// Lets SIGHUP ask for a look at the operator's directory.
+pub(super) fn look_on_hangup(orders: mpsc::Sender<Order>) -> io::Result<JoinHandle<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            info!("SIGHUP: looking at the CA bundle");
+            if orders.send(Order::Look).await.is_err() {
+                return;
+            }
+        }
+    }))
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -9,12 +10,16 @@ use tracing::info;
 use super::announce;
 use super::background;
 use super::ca::Ca;
+use super::conductor::Conductor;
+use super::conductor::Order;
 use super::doors;
 use super::error::ServeError;
 use super::readiness::Checker;
 use super::readiness::SharedReadiness;
 use super::report::Reporter;
 use super::serving::Serving;
+use super::watcher;
+use super::watcher::Watched;
 use crate::api;
 use crate::api::admin::Admin;
 use crate::api::certificates::Certificates;
@@ -44,7 +49,7 @@ use crate::x509::SystemEntropy;
 pub(super) struct House {
     config: Config,
     locked: DataDir,
-    ca: Arc<Ca>,
+    ca: Ca,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     issuers: Vec<Issuer>,
@@ -55,12 +60,15 @@ pub(super) struct House {
 
 impl House {
     /// Opens what is on disk and puts the rooms together.
-    pub(super) async fn build(config: Config, stop: CancellationToken) -> Result<Self, ServeError> {
+    pub(super) async fn build(
+        config: Config,
+        stop: CancellationToken,
+    ) -> Result<(Self, Conductor), ServeError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let locked = DataDir::lock(&config.data_dir)?;
         let issuers = open_issuers(&config)?;
-        let ca = Arc::new(Ca::open(&config, clock.now()).await?);
+        let (ca, conductor) = Ca::open(&config, clock.now()).await?;
         let ledger: Arc<dyn Ledger> = ca.ledger();
         let issuance = Arc::new(Issuance {
             authority: ca.authority(),
@@ -70,7 +78,7 @@ impl House {
             entropy: Arc::clone(&entropy),
         });
         let metrics = Metrics::new()?;
-        Ok(Self {
+        let house = Self {
             config,
             locked,
             ca,
@@ -80,11 +88,12 @@ impl House {
             issuance,
             metrics,
             stop,
-        })
+        };
+        Ok((house, conductor))
     }
 
     /// Serves until `stop`, drains, and lets go of everything in order.
-    pub(super) async fn serve(self) -> Result<(), ServeError> {
+    pub(super) async fn serve(self, conductor: Conductor) -> Result<(), ServeError> {
         let grpc = doors::bind(self.config.grpc_addr).await?;
         let http = doors::bind(self.config.http_addr).await?;
         let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
@@ -100,6 +109,7 @@ impl House {
             http_addr: http_addr.to_string(),
         });
         let mut tasks = self.start_timers(&serving, &reporter);
+        let (orders, conductor) = self.start_conductor(conductor, &mut tasks)?;
 
         let tls = TlsSettings::new(Arc::clone(&serving.certificate));
         let (agents, health_task) = self.agent_server(readiness.clone())?;
@@ -123,10 +133,35 @@ impl House {
             http_port.serve(http)
         );
         tasks.iter().for_each(JoinHandle::abort);
+        // A step that was begun is finished: the ledger is open as long as it takes.
+        let _ended = conductor.await;
         doors::remove_admin(self.locked.path());
         self.ca.close().await;
         info!("stopped");
         Ok(())
+    }
+
+    /// Starts whoever changes what is in force, and those who ask for it.
+    fn start_conductor(
+        &self,
+        conductor: Conductor,
+        tasks: &mut Vec<JoinHandle<()>>,
+    ) -> Result<(mpsc::Sender<Order>, JoinHandle<()>), ServeError> {
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let watched = Watched {
+            dir: self.config.root_ca_dir.clone(),
+            interval: self.config.reload_interval,
+            asks_the_system: self.config.watches,
+        };
+        tasks.push(tokio::spawn(watcher::watch(watched, orders.clone())));
+        tasks.push(doors::look_on_hangup(orders.clone())?);
+        let works = conductor.run(
+            taken,
+            Arc::clone(&self.clock),
+            self.metrics.clone(),
+            self.stop.clone(),
+        );
+        Ok((orders, tokio::spawn(works)))
     }
 
     async fn start_serving(&self) -> Result<Arc<Serving>, ServeError> {
@@ -158,7 +193,7 @@ impl House {
     ) -> Vec<JoinHandle<()>> {
         let (metrics, clock) = (self.metrics.clone(), Arc::clone(&self.clock));
         vec![
-            tokio::spawn(Arc::clone(serving).keep_fresh()),
+            tokio::spawn(Arc::clone(serving).keep_fresh(self.ca.changes())),
             tokio::spawn(background::refresh_jwks(
                 self.issuers.clone(),
                 metrics.clone(),
@@ -167,10 +202,6 @@ impl House {
                 Arc::clone(reporter),
                 metrics,
                 clock,
-            )),
-            tokio::spawn(background::keep_current(
-                Arc::clone(&self.ca),
-                Arc::clone(&self.clock),
             )),
         ]
     }
@@ -244,3 +275,6 @@ fn open_issuers(config: &Config) -> Result<Vec<Issuer>, ServeError> {
     };
     config.issuers.iter().map(open).collect()
 }
+
+/// Orders that may wait for the one before.
+const ORDERS: usize = 16;

@@ -4,14 +4,17 @@ mod announce;
 mod background;
 mod bundle_check;
 mod ca;
+mod conductor;
 mod doors;
 mod error;
 mod house;
 mod operator;
+mod promises;
 mod readiness;
 mod report;
 mod serve;
 mod serving;
+mod watcher;
 
 use std::error::Error;
 use std::io::Write as _;

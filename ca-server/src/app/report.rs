@@ -1,10 +1,12 @@
 //! What is loaded? The certificates held, for `status` and the expiry gauges.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use proto::certificate::Certificate;
+use tracing::warn;
 
 use super::serving::Presented;
 use crate::api::admin::ServerStatus;
@@ -12,6 +14,9 @@ use crate::api::admin::StatusReport;
 use crate::api::http::Readiness;
 use crate::authority::Authority;
 use crate::authority::Source;
+use crate::authority::bundle::Finding;
+use crate::authority::bundle::Report;
+use crate::authority::bundle::Severity;
 use crate::telemetry::metrics::Held;
 
 /// Knows the whole house, to tell operators about it.
@@ -83,5 +88,30 @@ fn held(role: &'static str, certificate: &Certificate) -> Held {
         sha256: certificate.fingerprint().to_string(),
         not_before: facts.not_before,
         not_after: facts.not_after,
+    }
+}
+
+/// An error with everything that caused it, in one line.
+pub(super) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _infallible = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Says what is not as it should be in a bundle that works.
+pub(super) fn bundle_warnings(report: &Report) {
+    let is_warning = |finding: &&Finding| finding.severity == Severity::Warning;
+    for finding in report.findings.iter().filter(is_warning) {
+        warn!(
+            file = finding.file,
+            rule = finding.rule,
+            seen = finding.seen,
+            fix = finding.fix,
+            "CA bundle"
+        );
     }
 }

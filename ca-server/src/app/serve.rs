@@ -23,8 +23,8 @@ pub(super) async fn serve(options: &Serve) -> Result<(), ServeError> {
     doors::raise_file_limit();
     let stop = CancellationToken::new();
     let signals = doors::stop_on_signals(&stop)?;
-    let house = House::build(config, stop).await?;
-    house.serve().await?;
+    let (house, conductor) = House::build(config, stop).await?;
+    house.serve(conductor).await?;
     signals.abort();
     Ok(())
 }

@@ -86,6 +86,16 @@ impl State {
             .inspect_err(|_not_written| self.content.self_signed_root = before)
     }
 
+    /// Forgets the self-signed root, which is let go on purpose.
+    ///
+    /// # Errors
+    /// As [`Self::record_self_signed_root`].
+    pub fn forget_self_signed_root(&mut self) -> Result<(), StateError> {
+        let before = self.content.self_signed_root.take();
+        self.write()
+            .inspect_err(|_not_written| self.content.self_signed_root = before)
+    }
+
     fn other_trust_domain(&self, wanted: &TrustDomain) -> StateError {
         StateError::OtherTrustDomain {
             path: self.path.clone(),
@@ -160,7 +170,7 @@ struct Versioned {
 }
 
 /// Reads `path`, `None` when it is not there. Later versions than `known` are not even looked into.
-pub(super) fn read_versioned<T: for<'de> Deserialize<'de>>(
+pub(crate) fn read_versioned<T: for<'de> Deserialize<'de>>(
     path: &Path,
     known: u32,
 ) -> Result<Option<T>, StateError> {
@@ -190,7 +200,7 @@ pub(super) fn read_versioned<T: for<'de> Deserialize<'de>>(
 }
 
 /// Replaces `path` by `content`.
-pub(super) fn write_versioned(path: &Path, content: &impl Serialize) -> Result<(), StateError> {
+pub(crate) fn write_versioned(path: &Path, content: &impl Serialize) -> Result<(), StateError> {
     let malformed = |source| StateError::Malformed {
         path: path.to_owned(),
         source,

@@ -72,6 +72,22 @@ pub struct Serve {
     /// Shortest lifetime that may be asked for.
     #[arg(long, env = "SIGNET_MIN_TTL", default_value = "1m", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub min_ttl: Duration,
+    /// Longest lifetime of a leaf while a rotation is under way: the old root can go when its last leaf is over.
+    #[arg(long, env = "SIGNET_ROTATION_TTL", default_value = "24h", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub rotation_ttl: Duration,
+    /// How long leaves may live that this ledger cannot know, because another CA signed with the same bundle before.
+    #[arg(long, env = "SIGNET_UNRECORDED_TTL", default_value = "24h", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub unrecorded_ttl: Duration,
+    /// How often the operator's CA bundle is read and compared, also where the system tells of no change.
+    #[arg(long, env = "SIGNET_RELOAD_INTERVAL", default_value = "10s", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub reload_interval: Duration,
+    /// Do not ask the system to tell of changes in --root-ca-dir; only --reload-interval finds them then.
+    #[arg(long)]
+    pub no_inotify: bool,
+    /// Do not copy the operator's CA bundle, with its key, to the data directory. Replacing it while the server is
+    /// stopped breaks whoever does not know the new root yet.
+    #[arg(long)]
+    pub no_key_copy: bool,
     /// DNS name or IP address in the server's own certificate; repeatable.
     /// [default: localhost, 127.0.0.1, `::1`, the host name, istiod.istio-system.svc]
     #[arg(

@@ -50,6 +50,12 @@ impl Profile {
         self.max_ttl
     }
 
+    /// The lifetime of a leaf whose CSR asks for none.
+    #[must_use]
+    pub fn default_ttl(&self) -> Duration {
+        self.default_ttl
+    }
+
     /// The time of a leaf that is made at `now` by issuers who are all valid in `window`.
     ///
     /// It ends with `window` at the latest, and starts a little before `now`, for readers whose clocks are
@@ -189,7 +195,7 @@ fn rfc3339(time: SystemTime) -> String {
 }
 
 /// Istio's allowance for clocks that differ.
-const MAX_BACKDATE: Duration = Duration::from_secs(120);
+pub const MAX_BACKDATE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {

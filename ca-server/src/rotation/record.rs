@@ -44,6 +44,10 @@ pub struct Record {
     /// Keys (SHA-256 of `SubjectPublicKeyInfo`) that were ever tainted and are never loaded again.
     #[serde(with = "text::list", default)]
     pub tainted_keys: Vec<Fingerprint>,
+    /// Roots of retired signers that no other signer has: they leave the trust bundle whatever still chains to them,
+    /// for the gate was open or somebody forced it.
+    #[serde(with = "text::list", default)]
+    pub dropped_roots: Vec<Fingerprint>,
     /// What was done, oldest first; the last hundred.
     pub journal: Vec<JournalEntry>,
 }
@@ -94,6 +98,7 @@ impl Record {
             renew_since: None,
             aborted: None,
             tainted_keys: Vec::new(),
+            dropped_roots: Vec::new(),
             journal: Vec::new(),
         }
     }
@@ -161,6 +166,21 @@ impl Record {
                 .flat_map(|signer| signer.roots.iter().copied())
                 .filter(|root| !is_good(root)),
         )
+    }
+
+    /// Notes which roots of `before` belong to no signer any more.
+    pub(super) fn let_go_of_roots(&mut self, before: &Self) {
+        let held = |record: &Self| {
+            let roots = record
+                .signers
+                .iter()
+                .flat_map(|signer| signer.roots.clone());
+            roots.collect::<Vec<Fingerprint>>()
+        };
+        let (kept, all) = (held(self), held(before));
+        let gone = self.dropped_roots.iter().chain(&all);
+        let gone = unique(gone.filter(|root| !kept.contains(root)).copied());
+        self.dropped_roots = gone;
     }
 
     /// Whether the record makes sense: the active signer and the next are among the signers, each is there once, and

@@ -16,6 +16,8 @@ use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
+use super::rotation::RotationMetrics;
+
 /// Every metric of the server, in one registry of its own.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub ready: IntGauge,
     /// `signet_jwks_refresh_failures_total{file}`.
     pub jwks_failures: IntCounterVec,
+    /// What `signet_rotation_*` and `signet_ca_bundle_*` tell.
+    pub rotation: RotationMetrics,
     expiries: Expiries,
 }
 
@@ -134,6 +138,7 @@ impl Metrics {
                 "Re-reads of a JWK Set file that failed; the last good keys stay.",
                 "file",
             )?,
+            rotation: RotationMetrics::new(&registry)?,
             expiries: Expiries::new(&registry)?,
             registry,
         })
@@ -223,7 +228,7 @@ fn unix_seconds(time: SystemTime) -> i64 {
     i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn register<C: Collector + Clone + 'static>(
+pub(super) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> Result<C, prometheus::Error> {
@@ -247,7 +252,11 @@ fn counters(
     )
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+pub(super) fn gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> Result<IntGauge, prometheus::Error> {
     register(registry, IntGauge::new(name, help)?)
 }
 

@@ -1,6 +1,7 @@
 //! What does the process tell the outside about itself? Log lines and metrics.
 
 pub mod metrics;
+pub mod rotation;
 
 use std::io::IsTerminal as _;
 

@@ -159,12 +159,32 @@ pub fn put_in_force(
     Ok(())
 }
 
-/// Removes the files of `issuer`, with its keys, unless it is in force. Fine where there are none.
+/// Removes the files of `issuer`, with its keys. Fine where there are none. If it was in force, there is no self-signed
+/// CA then, and the next one may have another root.
 ///
 /// # Errors
 /// Some files may be left.
-pub fn destroy(data_dir: &Path, issuer: &Fingerprint) -> Result<(), SelfSignedError> {
-    Sets::of(data_dir).remove(issuer)
+pub fn destroy(
+    data_dir: &Path,
+    state: &mut State,
+    issuer: &Fingerprint,
+) -> Result<(), SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    if sets.is_in_force(issuer) {
+        state.forget_self_signed_root()?;
+        sets.unlink()?;
+    }
+    sets.remove(issuer)
+}
+
+/// Whether the self-signed root should be replaced: a fifth of its life is left, or less than three of the longest-lived
+/// leaves. Never for an operator's bundle.
+#[must_use]
+pub fn root_renewal_due(generation: &Generation, longest_ttl: Duration, now: SystemTime) -> bool {
+    let root = generation.root().facts();
+    let life = root.not_after.duration_since(root.not_before);
+    let margin = (life.unwrap_or(Duration::ZERO) / 5).max(longest_ttl * 3);
+    matches!(generation.source(), Source::SelfSigned { .. }) && now + margin > root.not_after
 }
 
 /// Whether the issuing CA should be renewed: two thirds of its life are over, and a new one could live longer.

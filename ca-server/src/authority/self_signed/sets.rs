@@ -111,6 +111,21 @@ impl Sets {
         Ok(all.find(|set| first_in(&set.join("ca-cert.pem")) == Some(*issuer)))
     }
 
+    /// Whether the link leads to the set of `issuer`.
+    pub(super) fn is_in_force(&self, issuer: &Fingerprint) -> bool {
+        first_in(&self.link().join("ca-cert.pem")) == Some(*issuer)
+    }
+
+    /// Takes the link away, so that no set is in force.
+    pub(super) fn unlink(&self) -> Result<(), SelfSignedError> {
+        self.number_restored_directory()?;
+        let link = self.link();
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&link)(error)),
+            _ => sync_dir(&self.data_dir).map_err(at(&self.data_dir)),
+        }
+    }
+
     /// Removes the sets of `issuer` that are not in force.
     pub(super) fn remove(&self, issuer: &Fingerprint) -> Result<(), SelfSignedError> {
         let in_force = fs::canonicalize(self.link()).ok();

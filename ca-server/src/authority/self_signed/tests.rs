@@ -43,8 +43,17 @@ fn renew(dir: &Path, now: SystemTime) -> Result<Generation, SelfSignedError> {
     let before = bundle::load(&dir.join("ca"), now)?.generation;
     let made = make_issuer(dir, &domain, now, &SystemEntropy)?;
     put_in_force_at(dir, &made.issuer().fingerprint(), now)?;
-    destroy(dir, &before.issuer().fingerprint())?;
+    destroy_at(dir, &before.issuer().fingerprint())?;
     Ok(made)
+}
+
+fn state(dir: &Path) -> State {
+    let domain = "cluster.local".parse().unwrap();
+    State::open(dir, &domain, TrustDomainChange::Refuse).unwrap()
+}
+
+fn destroy_at(dir: &Path, issuer: &Fingerprint) -> Result<(), SelfSignedError> {
+    destroy(dir, &mut state(dir), issuer)
 }
 
 fn put_in_force_at(
@@ -52,9 +61,7 @@ fn put_in_force_at(
     issuer: &Fingerprint,
     now: SystemTime,
 ) -> Result<(), SelfSignedError> {
-    let domain = "cluster.local".parse().unwrap();
-    let mut state = State::open(dir, &domain, TrustDomainChange::Refuse).unwrap();
-    put_in_force(dir, &mut state, issuer, now)
+    put_in_force(dir, &mut state(dir), issuer, now)
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -334,21 +341,43 @@ fn what_was_made_waits_until_it_is_put_in_force_and_then_outlives_a_restart() {
 }
 
 #[test]
-fn only_a_signer_that_is_not_in_force_is_destroyed() {
+fn a_signer_that_is_destroyed_is_gone_and_one_in_force_leaves_room_for_another_root() {
     let dir = tempfile::tempdir().unwrap();
-    let before = open_ca(dir.path()).generation.issuer().fingerprint();
-    destroy(dir.path(), &before).unwrap();
-    assert!(find(dir.path(), &before, now()).unwrap().is_some());
+    let first = open_ca(dir.path()).generation.issuer().fingerprint();
     let domain = "cluster.local".parse().unwrap();
     let made = make_issuer(dir.path(), &domain, now(), &SystemEntropy).unwrap();
     put_in_force_at(dir.path(), &made.issuer().fingerprint(), now()).unwrap();
-    destroy(dir.path(), &before).unwrap();
-    assert!(find(dir.path(), &before, now()).unwrap().is_none());
-    let gone = put_in_force_at(dir.path(), &before, now()).unwrap_err();
+    destroy_at(dir.path(), &first).unwrap();
+    assert!(find(dir.path(), &first, now()).unwrap().is_none());
+    let gone = put_in_force_at(dir.path(), &first, now()).unwrap_err();
     assert!(
         matches!(gone, SelfSignedError::NoSuchIssuer { .. }),
         "{gone}"
     );
+    destroy_at(dir.path(), &made.issuer().fingerprint()).unwrap();
+    assert_eq!(names(dir.path()), ["state.json"]);
+    let another = open_ca(dir.path());
+    assert!(another.is_new && another.generation.root() != made.root());
+}
+
+#[test]
+fn a_root_is_due_at_a_fifth_of_its_life_or_three_lives_of_a_leaf() {
+    let dir = tempfile::tempdir().unwrap();
+    let generation = open_ca(dir.path()).generation;
+    let end = generation.root().facts().not_after;
+    for (longest_ttl, days_left, is_due) in [
+        (DAY, 731, false),
+        (DAY, 729, true),
+        (DAY * 300, 901, false),
+        (DAY * 300, 899, true),
+    ] {
+        let now = end - DAY * days_left;
+        assert_eq!(
+            root_renewal_due(&generation, longest_ttl, now),
+            is_due,
+            "{days_left}"
+        );
+    }
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Evidence<'a> {
     pub last_leaf_under: &'a HashMap<Fingerprint, SystemTime>,
     /// Until when roots are kept at least, because `last_leaf_under` may know too little; `None` where it knows all.
     pub keep_unknown_until: Option<SystemTime>,
+    /// Roots that were let go on purpose, whatever still chains to them.
+    pub let_go: &'a [Fingerprint],
     /// The time of day.
     pub now: SystemTime,
 }
@@ -289,6 +291,9 @@ impl StoredRoot {
 
 /// The last second at which something that chains to `root` can be valid; `None` when that is over.
 fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime> {
+    if evidence.let_go.contains(&root.fingerprint()) {
+        return None;
+    }
     let last_leaf = evidence.last_leaf_under.get(&root.fingerprint()).copied();
     // What is known may be less than what was issued, where a ledger was lost: the later moment counts.
     let until = last_leaf.max(evidence.keep_unknown_until)?;

@@ -52,6 +52,7 @@ impl Scene {
         let evidence = Evidence {
             last_leaf_under,
             keep_unknown_until,
+            let_go: &[],
             now,
         };
         let domain = "cluster.local".parse().unwrap();

@@ -41,6 +41,7 @@ impl Record {
         let (because, forced) = super::pass(gate, force)?;
         let mut record = self.clone();
         record.signers.retain(|signer| signer.issuer != *issuer);
+        record.let_go_of_roots(self);
         if record.draining().next().is_none() {
             record.renew_since = None;
             record.renew_within = record.renew_within.filter(|_wish| record.next.is_some());

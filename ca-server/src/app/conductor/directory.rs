@@ -1,0 +1,92 @@
+//! What is in the operator's directory, compared with what is loaded? Remembers what was seen and what came of it.
+
+use proto::certificate::Fingerprint;
+
+use crate::telemetry::rotation::DirectoryCounts;
+
+/// The operator's directory, as it was seen last.
+#[derive(Clone, Debug, Default)]
+pub(in crate::app) struct Directory {
+    /// Hash of the files that are loaded.
+    pub(super) loaded: Option<Fingerprint>,
+    /// Hash of the files that are there; `None` when there are none, or they cannot be read.
+    pub(super) on_disk: Option<Fingerprint>,
+    /// Why what is there is not loaded.
+    pub(super) failure: Option<Failure>,
+    /// How often in a row the directory was there, with none of the files.
+    pub(super) empty_looks: u32,
+    /// How often something could not be loaded.
+    pub(super) failures: u64,
+    /// How often something was loaded.
+    pub(super) reloads: u64,
+    /// How often it was looked at.
+    pub(super) looks: u64,
+}
+
+/// Why files are not loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::app) struct Failure {
+    /// Hash of the files; `None` when they could not even be read.
+    pub(super) hash: Option<Fingerprint>,
+    /// File, rule and fix, as a sentence.
+    pub(in crate::app) message: String,
+}
+
+/// For `status` and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DirectoryFigures {
+    /// SHA-256 over the files that are loaded; empty when none are.
+    pub(crate) loaded: String,
+    /// SHA-256 over the files that are there; empty when none are.
+    pub(crate) on_disk: String,
+    /// Why what is there is not loaded; empty when it is.
+    pub(crate) failure: String,
+    pub(crate) failures: u64,
+    pub(crate) reloads: u64,
+    pub(crate) looks: u64,
+}
+
+impl Directory {
+    /// Notes that what is there does not work. Answers whether that is news.
+    pub(super) fn note_failure(&mut self, failure: Failure) -> bool {
+        let is_news = self.failure.as_ref() != Some(&failure);
+        if is_news {
+            self.failures += 1;
+        }
+        self.failure = Some(failure);
+        is_news
+    }
+
+    /// Notes that what is there is what is loaded.
+    pub(super) fn note_loaded(&mut self, hash: Option<Fingerprint>) {
+        if self.loaded != hash {
+            self.reloads += 1;
+        }
+        self.loaded = hash;
+        self.failure = None;
+    }
+
+    pub(super) fn counts(&self) -> DirectoryCounts {
+        DirectoryCounts {
+            looks: self.looks,
+            reloads: self.reloads,
+            failures: self.failures,
+            in_sync: self.failure.is_none() && self.on_disk == self.loaded,
+        }
+    }
+
+    pub(super) fn figures(&self) -> DirectoryFigures {
+        let text = |hash: Option<Fingerprint>| hash.map_or_else(String::new, |it| it.to_string());
+        DirectoryFigures {
+            loaded: text(self.loaded),
+            on_disk: text(self.on_disk),
+            failure: self
+                .failure
+                .as_ref()
+                .map_or_else(String::new, |failure| failure.message.clone()),
+            failures: self.failures,
+            reloads: self.reloads,
+            looks: self.looks,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! How does a record come into force? Persist, publish, set the terms, swap, tell; in this order and no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use proto::certificate::Certificate;
+use proto::certificate::Fingerprint;
+use tracing::info;
+
+use super::super::ca::CaError;
+use super::super::promises::Promises;
+use super::Conductor;
+use crate::authority::Conditions;
+use crate::authority::Generation;
+use crate::authority::RenewBy;
+use crate::authority::Source;
+use crate::authority::self_signed;
+use crate::authority::trust_bundle::Merged;
+use crate::authority::trust_bundle::Wanted;
+use crate::ledger::Ledger;
+use crate::ledger::Terms;
+use crate::rotation::Origin;
+use crate::rotation::Phase;
+use crate::rotation::Record;
+
+impl Conductor {
+    /// Persists `record` and puts it in force. What could not be done of it is done again later.
+    pub(super) async fn commit(&mut self, record: Record, now: SystemTime) -> Result<(), CaError> {
+        if record == self.record {
+            return Ok(());
+        }
+        super::store::write(&self.settings.data_dir, &record)?;
+        let news = record
+            .journal
+            .iter()
+            .skip_while(|entry| self.record.journal.contains(entry));
+        for entry in news {
+            info!(forced = entry.forced, "rotation: {}", entry.what);
+        }
+        self.record = record;
+        self.enact(now).await
+    }
+
+    /// Makes everything else what the record says. May be done as often as you like.
+    pub(super) async fn enact(&mut self, now: SystemTime) -> Result<(), CaError> {
+        self.unfinished = true;
+        self.mark_self_signed_in_force(now)?;
+        let merged = self.publish(now).await?;
+        let generation = self.generation(&merged)?;
+        let terms = Terms {
+            issuer: generation.issuer().fingerprint(),
+            bundle: merged.sequence,
+        };
+        if self.ledger.terms().await? != Some(terms) {
+            self.ledger.set_terms(terms).await?;
+        }
+        self.authority.replace(generation);
+        self.changes.send_replace(self.authority.current().number());
+        self.forget_retired()?;
+        self.unfinished = false;
+        Ok(())
+    }
+
+    /// Does it all again when the trust bundle is not what it should be.
+    pub(super) async fn enact_if_changed(&mut self, now: SystemTime) -> Result<(), CaError> {
+        match self.publish(now).await?.changed {
+            true => self.enact(now).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The next start, should it come without a record, begins with the signer that is active now.
+    fn mark_self_signed_in_force(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let active = self.record.active_signer();
+        if active.is_some_and(|signer| signer.origin == Origin::SelfSigned) {
+            let (data_dir, issuer) = (&self.settings.data_dir, &self.record.active);
+            self_signed::put_in_force(data_dir, &mut self.state, issuer, now)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the trust bundle that the record asks for.
+    async fn publish(&mut self, now: SystemTime) -> Result<Merged, CaError> {
+        let promises = Promises::of(
+            &self.ledger,
+            &self.settings.data_dir,
+            self.settings.limits.max_ttl,
+        )
+        .await?;
+        let stored = self.trust_bundle.roots()?;
+        let known = self.signers.roots().chain(&stored);
+        let known: HashMap<Fingerprint, &Certificate> =
+            known.map(|root| (root.fingerprint(), root)).collect();
+        let roots: Vec<Certificate> = self
+            .record
+            .roots(&[])
+            .iter()
+            .filter_map(|root| known.get(root).map(|root| (*root).clone()))
+            .collect();
+        let wanted = Wanted {
+            roots: &roots,
+            source: self.active_source_name(),
+        };
+        let evidence = promises.at(now, &self.record.dropped_roots);
+        let merged = self
+            .trust_bundle
+            .merge(&self.settings.trust_domain, &[wanted], evidence)?;
+        for root in &merged.dropped {
+            info!(sha256 = %root, "root left the trust bundle");
+        }
+        if merged.changed {
+            info!(
+                number = merged.sequence,
+                roots = merged.roots.len(),
+                "trust bundle"
+            );
+        }
+        Ok(merged)
+    }
+
+    fn active_source_name(&self) -> &'static str {
+        let active = self.signers.get(&self.record.active);
+        active.map_or("", |active| active.source().name())
+    }
+
+    /// What the record and the stored trust bundle amount to.
+    fn generation(&self, merged: &Merged) -> Result<Generation, CaError> {
+        let issuer = self.record.active;
+        let active = self.signers.get(&issuer);
+        let active = active.ok_or(CaError::SignerGone { issuer })?;
+        let draining = self.record.draining();
+        let standing_by: Vec<Arc<Generation>> = draining
+            .filter_map(|signer| self.signers.get(&signer.issuer).cloned())
+            .collect();
+        let conditions = Conditions {
+            roots: merged.roots.clone(),
+            bundle_number: merged.sequence,
+            distrusted: self.record.distrusted_roots(),
+            longest_ttl: self.longest_ttl(),
+            renew_by: self.renew_by(),
+        };
+        Ok(active.in_force(conditions, standing_by))
+    }
+
+    /// From the first step to the last, leaves live shorter, so that the old root can go sooner.
+    fn longest_ttl(&self) -> Option<std::time::Duration> {
+        match self.record.phase() {
+            Phase::Steady => None,
+            _ => {
+                let wished = self
+                    .record
+                    .renew_within
+                    .unwrap_or(self.settings.rotation_ttl);
+                Some(wished.min(self.settings.rotation_ttl))
+            }
+        }
+    }
+
+    fn renew_by(&self) -> Option<RenewBy> {
+        Some(RenewBy {
+            since: self.record.renew_since?,
+            spread: self.record.renew_within.unwrap_or(TAINTED_SPREAD),
+        })
+    }
+
+    /// The keys of signers that the record does not have any more are destroyed.
+    fn forget_retired(&mut self) -> Result<(), CaError> {
+        let record = &self.record;
+        let gone: Vec<Arc<Generation>> = self
+            .signers
+            .all()
+            .filter(|signer| record.signer(&signer.issuer().fingerprint()).is_none())
+            .cloned()
+            .collect();
+        for signer in gone {
+            let issuer = signer.issuer().fingerprint();
+            match signer.source() {
+                Source::SelfSigned { .. } => {
+                    self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer)?;
+                }
+                Source::PluggedIn { .. } => self.vault.destroy(&issuer)?,
+            }
+            info!(%issuer, "the key of a retired signer was destroyed");
+            self.signers.remove(&issuer);
+        }
+        Ok(())
+    }
+}
+
+/// How far apart agents renew when a key is compromised and nobody said otherwise.
+const TAINTED_SPREAD: std::time::Duration = std::time::Duration::from_secs(5 * 60);

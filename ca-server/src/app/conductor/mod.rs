@@ -1,0 +1,139 @@
+//! Who changes what is in force? One task owns rotation record, trust bundle and signers, and does one thing at a time.
+//!
+//! The order never changes: the record is persisted, then the trust bundle, then the ledger is told the new terms, then
+//! the generation is swapped, then everybody who watches is told. Each part can be done again, so that a crash or a full
+//! disk in between is mended by doing all of it once more.
+
+mod directory;
+mod enact;
+mod look;
+mod orders;
+mod signers;
+mod start;
+mod store;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use proto::spiffe::TrustDomain;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::authority::Authority;
+use crate::authority::state::State;
+use crate::authority::trust_bundle::TrustBundle;
+use crate::authority::vault::Vault;
+use crate::clock::Clock;
+use crate::ledger::SledLedger;
+use crate::rotation::GateTime;
+use crate::rotation::Limits;
+use crate::rotation::Record;
+use crate::telemetry::metrics::Metrics;
+
+pub(super) use directory::Directory;
+pub(super) use orders::Asked;
+pub(super) use orders::Command;
+pub(super) use orders::Order;
+pub(super) use signers::Signers;
+pub(super) use start::open_ca;
+
+/// What the conductor is told once.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) data_dir: PathBuf,
+    pub(super) root_ca_dir: PathBuf,
+    pub(super) trust_domain: TrustDomain,
+    pub(super) limits: Limits,
+    /// The longest lifetime of a leaf while a rotation is under way.
+    pub(super) rotation_ttl: Duration,
+    /// Whether an operator's bundle is copied, with its key.
+    pub(super) keeps_copies: bool,
+}
+
+/// The one who changes what is in force.
+#[derive(Debug)]
+pub(super) struct Conductor {
+    settings: Settings,
+    authority: Arc<Authority>,
+    ledger: Arc<SledLedger>,
+    state: State,
+    vault: Vault,
+    trust_bundle: TrustBundle,
+    record: Record,
+    signers: Signers,
+    directory: Directory,
+    changes: watch::Sender<u64>,
+    gate_time: GateTime,
+    started: Instant,
+    /// What the record says was not all done yet.
+    unfinished: bool,
+}
+
+impl Conductor {
+    /// What is in force.
+    pub(super) fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority)
+    }
+
+    /// Tells of every change of what is in force, by the number of the generation.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Works until `stop`.
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let order = tokio::select! {
+                () = stop.cancelled() => return,
+                order = orders.recv() => order,
+                () = tokio::time::sleep(self.pause()) => Some(Order::Tick),
+            };
+            let Some(order) = order else {
+                return;
+            };
+            let now = self.read_clocks(clock.now());
+            self.obey(order, now).await;
+            if let Err(error) = self.bring_up_to_date(now).await {
+                warn!(error = %super::report::chain_of(&error), "not all that is due was done; trying again");
+            }
+            self.note(&metrics);
+        }
+    }
+
+    /// Short while something is under way.
+    fn pause(&self) -> Duration {
+        match self.unfinished || self.record.signers.len() > 1 {
+            true => UNDER_WAY,
+            false => STEADY,
+        }
+    }
+
+    /// What time it is for gates: a clock that was set forward kills no leaf.
+    fn read_clocks(&mut self, wall: SystemTime) -> SystemTime {
+        self.gate_time = self.gate_time.advance(wall, self.started.elapsed());
+        wall
+    }
+
+    fn note(&self, metrics: &Metrics) {
+        let bundle_number = self.trust_bundle.sequence();
+        metrics
+            .rotation
+            .note_phase(orders::phase_name(self.record.phase()), bundle_number);
+        metrics.rotation.note_directory(self.directory.counts());
+    }
+}
+
+const UNDER_WAY: Duration = Duration::from_millis(500);
+const STEADY: Duration = Duration::from_secs(10);

@@ -1,0 +1,208 @@
+//! With which signer does a start begin? The one of the record; without a record, what is found.
+
+use std::sync::Arc;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use super::super::announce;
+use super::super::ca::CaError;
+use super::super::report;
+use super::Conductor;
+use super::Directory;
+use super::Settings;
+use super::Signers;
+use super::signers::describe;
+use super::signers::load;
+use super::store;
+use crate::authority::Authority;
+use crate::authority::Generation;
+use crate::authority::bundle;
+use crate::authority::bundle::Presence;
+use crate::authority::self_signed;
+use crate::authority::self_signed::NewRoot;
+use crate::authority::state::State;
+use crate::authority::trust_bundle::TrustBundle;
+use crate::authority::vault::Vault;
+use crate::ledger::SledLedger;
+use crate::rotation::Forced;
+use crate::rotation::GateTime;
+use crate::rotation::Record;
+use crate::x509::SystemEntropy;
+
+/// Opens signers, record and trust bundle, and puts them in force.
+pub(in crate::app) async fn open_ca(
+    settings: Settings,
+    mut state: State,
+    ledger: Arc<SledLedger>,
+    new_root: NewRoot,
+    now: SystemTime,
+) -> Result<Conductor, CaError> {
+    let trust_bundle = TrustBundle::open(&settings.data_dir)?;
+    let vault = Vault::of(&settings.data_dir);
+    let stored = store::read(&settings.data_dir)?;
+    let found = match stored {
+        Some(record) => from_record(&settings, record, now)?,
+        None => from_files(&settings, &mut state, &vault, new_root, now)?,
+    };
+    let active = found.signers.get(&found.record.active);
+    let active = active.ok_or(CaError::SignerGone {
+        issuer: found.record.active,
+    })?;
+    let mut conductor = Conductor {
+        authority: Arc::new(Authority::new(active.as_ref().clone())),
+        settings,
+        ledger,
+        state,
+        vault,
+        trust_bundle,
+        record: found.record,
+        signers: found.signers,
+        directory: found.directory,
+        changes: watch::Sender::new(1),
+        gate_time: GateTime::start(now, std::time::Duration::ZERO),
+        started: Instant::now(),
+        unfinished: true,
+    };
+    if let Some(replacement) = found.replacement {
+        conductor.replace_lost(replacement, now).await?;
+    }
+    conductor.enact(now).await?;
+    conductor.look(now).await?;
+    conductor.bring_up_to_date(now).await?;
+    announce::retained_roots(&conductor.authority.current());
+    Ok(conductor)
+}
+
+/// What a start found.
+struct Found {
+    record: Record,
+    signers: Signers,
+    directory: Directory,
+    /// Signs at once, for the key of the active one is not here.
+    replacement: Option<Generation>,
+}
+
+/// As it was when the last process ended.
+fn from_record(settings: &Settings, record: Record, now: SystemTime) -> Result<Found, CaError> {
+    let mut signers = Signers::default();
+    for signer in &record.signers {
+        match load(&settings.data_dir, signer, now) {
+            Ok(Some(generation)) => signers.put(generation),
+            Ok(None) => {}
+            Err(error) => {
+                error!(issuer = %signer.issuer, error = %report::chain_of(&error), "a signer cannot be loaded");
+            }
+        }
+    }
+    let mut found = Found {
+        record,
+        signers,
+        directory: Directory::default(),
+        replacement: None,
+    };
+    found.read_directory(settings, now)?;
+    Ok(found)
+}
+
+impl Found {
+    /// The operator's files may be those of the active signer, or what is to take its place.
+    fn read_directory(&mut self, settings: &Settings, now: SystemTime) -> Result<(), CaError> {
+        let Ok(loaded) = bundle::load(&settings.root_ca_dir, now) else {
+            return Ok(());
+        };
+        let issuer = loaded.generation.issuer().fingerprint();
+        let is_held = self.record.signer(&issuer).is_some();
+        if is_held && self.signers.get(&issuer).is_none() {
+            self.signers.put(loaded.generation);
+        } else if self.signers.get(&self.record.active).is_none() {
+            self.replacement = Some(loaded.generation);
+        }
+        Ok(())
+    }
+}
+
+/// The first start of a data directory, or of this version on it.
+fn from_files(
+    settings: &Settings,
+    state: &mut State,
+    vault: &Vault,
+    new_root: NewRoot,
+    now: SystemTime,
+) -> Result<Found, CaError> {
+    let plugged_in = !matches!(bundle::detect(&settings.root_ca_dir)?, Presence::Absent);
+    let mut directory = Directory::default();
+    let generation = match plugged_in {
+        true => plugged_in_signer(settings, vault, &mut directory, now)?,
+        false => self_signed_signer(settings, state, new_root, now)?,
+    };
+    let record = Record::new(describe(&generation, now), now);
+    store::write(&settings.data_dir, &record)?;
+    let mut signers = Signers::default();
+    signers.put(generation);
+    Ok(Found {
+        record,
+        signers,
+        directory,
+        replacement: None,
+    })
+}
+
+fn plugged_in_signer(
+    settings: &Settings,
+    vault: &Vault,
+    directory: &mut Directory,
+    now: SystemTime,
+) -> Result<Generation, CaError> {
+    let dir = &settings.root_ca_dir;
+    let hash = bundle::hash(dir).ok().flatten();
+    let loaded = bundle::load(dir, now)?;
+    report::bundle_warnings(&loaded.report);
+    if let Some(not_after) = loaded.expired {
+        let not_after = humantime::format_rfc3339_seconds(not_after);
+        error!(%not_after, "the CA bundle has expired: nothing is issued until it is replaced");
+    }
+    if settings.keeps_copies {
+        vault.keep(dir, &loaded.generation.issuer().fingerprint(), now)?;
+    }
+    directory.note_loaded(hash);
+    Ok(loaded.generation)
+}
+
+fn self_signed_signer(
+    settings: &Settings,
+    state: &mut State,
+    new_root: NewRoot,
+    now: SystemTime,
+) -> Result<Generation, CaError> {
+    let opened =
+        self_signed::open_or_create(&settings.data_dir, state, new_root, now, &SystemEntropy)?;
+    if opened.is_new {
+        info!(dir = %settings.data_dir.display(), "made a self-signed root and an issuing CA");
+    }
+    Ok(opened.generation)
+}
+
+impl Conductor {
+    /// The key of the active signer is not here, and the operator's directory has another: it signs at once.
+    async fn replace_lost(
+        &mut self,
+        replacement: Generation,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let signer = describe(&replacement, now);
+        let issuer = signer.issuer;
+        warn!(lost = %self.record.active, signs = %issuer, "the key of the active CA was not kept and its files were replaced: the new ones sign at once; `ca-server rotate status` says who does not know their root yet");
+        let force = Forced {
+            fingerprint: issuer,
+            reason: "no copy of the key before was kept".to_owned(),
+        };
+        let record = self.record.replace(signer, force, now)?;
+        self.signers.put(replacement);
+        self.commit(record, now).await
+    }
+}

@@ -1,0 +1,118 @@
+//! What is due without anybody asking? Steps whose gates opened, roots and issuers of our own that grow old.
+
+use std::time::SystemTime;
+
+use tracing::info;
+
+use super::super::ca::CaError;
+use super::super::promises::Promises;
+use super::Conductor;
+use crate::authority::self_signed;
+use crate::ledger::Holding;
+use crate::ledger::Ledger;
+use crate::rotation::Evidence;
+use crate::rotation::Record;
+use crate::rotation::Step;
+use crate::rotation::due;
+use crate::x509::SystemEntropy;
+
+impl Conductor {
+    /// Does everything that is due, one step after the other.
+    pub(super) async fn bring_up_to_date(&mut self, now: SystemTime) -> Result<(), CaError> {
+        if self.unfinished {
+            self.enact(now).await?;
+        }
+        self.renew_self_signed(now).await?;
+        for _ in 0..MOST_STEPS {
+            let Some(record) = self.next_step(now).await? else {
+                break;
+            };
+            self.commit(record, now).await?;
+        }
+        self.let_go_of_roots(now).await?;
+        self.ledger.prune_marks(now).await?;
+        Ok(())
+    }
+
+    /// The record after the step that is due now.
+    async fn next_step(&self, now: SystemTime) -> Result<Option<Record>, CaError> {
+        if self.record.signers.len() < 2 {
+            return Ok(None);
+        }
+        let seen = self.see(now).await?;
+        let evidence = seen.evidence(self);
+        let record = match due(&self.record, &evidence) {
+            None => return Ok(None),
+            Some(Step::Distribute) => self.record.distribute(now)?,
+            Some(Step::Activate) => self.record.activate(&evidence, None, now)?,
+            Some(Step::Retire(issuer)) => self.record.retire(&issuer, &evidence, None, now)?,
+        };
+        Ok(Some(record))
+    }
+
+    /// Our own issuer is renewed at a third of its life left, our own root well before its leaves would be cut short.
+    async fn renew_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
+        if self.record.next.is_some() {
+            return Ok(());
+        }
+        let active = self.authority.current();
+        let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
+        let limits = self.settings.limits;
+        let made = if self_signed::root_renewal_due(&active, limits.max_ttl, now) {
+            info!("the self-signed root grows old: a new one is brought in");
+            self_signed::make_root(data_dir, domain, now, &SystemEntropy)?
+        } else if self_signed::issuer_renewal_due(&active, now) {
+            info!("the self-signed issuing CA grows old: a new one is made under the same root");
+            self_signed::make_issuer(data_dir, domain, now, &SystemEntropy)?
+        } else {
+            return Ok(());
+        };
+        self.introduce(made, true, now).await
+    }
+
+    /// Roots that no signer has, from before there was a record, stay as long as leaves under them live.
+    async fn let_go_of_roots(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let needed = self.record.roots(&[]).len();
+        match self.trust_bundle.since().len() > needed {
+            true => self.enact_if_changed(now).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Takes one look at everything that gates go by.
+    pub(super) async fn see(&self, now: SystemTime) -> Result<Seen, CaError> {
+        let limits = self.settings.limits;
+        let promises = Promises::of(&self.ledger, &self.settings.data_dir, limits.max_ttl).await?;
+        Ok(Seen {
+            holdings: self.ledger.holdings(now).await?,
+            since: self.trust_bundle.since(),
+            unrecorded_until: promises.unrecorded_until,
+        })
+    }
+}
+
+/// What gates go by, at one moment.
+pub(super) struct Seen {
+    pub(super) holdings: Vec<Holding>,
+    pub(super) since: std::collections::HashMap<proto::certificate::Fingerprint, u64>,
+    unrecorded_until: Option<SystemTime>,
+}
+
+impl Seen {
+    pub(super) fn evidence<'a>(&'a self, conductor: &'a Conductor) -> Evidence<'a> {
+        Evidence {
+            now: conductor.gate_time.now(),
+            bundle: conductor.trust_bundle.sequence(),
+            since: &self.since,
+            crl_since: None,
+            holdings: &self.holdings,
+            unrecorded_until: self.unrecorded_until,
+            hints_until: None,
+            listed_roots: &[],
+            limits: conductor.settings.limits,
+        }
+    }
+}
+
+/// More than a rotation has: each of them is taken once.
+const MOST_STEPS: usize = 16;
