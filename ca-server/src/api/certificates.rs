@@ -176,7 +176,7 @@ fn instance(metadata: &MetadataMap) -> Option<InstanceId> {
 }
 
 /// Every bearer token of the `authorization` headers. Values of other schemes are not ours to judge.
-fn bearer_tokens(metadata: &MetadataMap) -> Vec<&str> {
+pub(super) fn bearer_tokens(metadata: &MetadataMap) -> Vec<&str> {
     metadata
         .get_all("authorization")
         .iter()

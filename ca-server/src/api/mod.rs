@@ -13,11 +13,13 @@ mod preface;
 mod search;
 pub mod status;
 pub mod tls;
+pub mod trust;
 mod verdicts;
 pub mod verification;
 
 use proto::istio::istio_certificate_service_server::IstioCertificateServiceServer;
 use proto::signet::admin_service_server::AdminServiceServer;
+use proto::signet::trust_service_server::TrustServiceServer;
 use proto::signet::verification_service_server::VerificationServiceServer;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::Health;
@@ -25,15 +27,17 @@ use tonic_health::pb::health_server::HealthServer;
 
 use self::admin::Admin;
 use self::certificates::Certificates;
+use self::trust::Trust;
 use self::verification::Verification;
 
-/// What agents may call: the CSR API, verification, health and reflection.
+/// What agents may call: the CSR API, verification, the trust bundle, health and reflection.
 ///
 /// # Errors
 /// When the service descriptors do not decode; cannot happen with those built in.
 pub fn agent_routes<H: Health>(
     certificates: Certificates,
     verification: Verification,
+    trust: Trust,
     health: HealthServer<H>,
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let reflection = || {
@@ -41,6 +45,7 @@ pub fn agent_routes<H: Health>(
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("istio.v1.auth.IstioCertificateService")
+            .with_service_name("signet.v1.TrustService")
             .with_service_name("signet.v1.VerificationService")
             .with_service_name("grpc.health.v1.Health")
     };
@@ -52,8 +57,10 @@ pub fn agent_routes<H: Health>(
     let verification = VerificationServiceServer::new(verification)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_ANSWER);
+    let trust = TrustServiceServer::new(trust).max_decoding_message_size(MAX_SAID);
     Ok(Routes::new(certificates)
         .add_service(verification)
+        .add_service(trust)
         .add_service(health)
         .add_service(reflection)
         .add_service(older)
@@ -68,5 +75,7 @@ pub fn admin_routes(admin: Admin) -> Routes {
 
 /// Verdicts quote names, which may make them longer than the question.
 const MAX_ANSWER: usize = 4 * MAX_MESSAGE;
+/// An instance id, a number and a serial.
+const MAX_SAID: usize = 4 * 1024;
 /// A CSR has a few KiB; this leaves room and keeps a stranger from filling our memory.
 const MAX_MESSAGE: usize = 256 * 1024;

@@ -28,6 +28,8 @@ use crate::api::http_port::HttpPort;
 use crate::api::listener::Server;
 use crate::api::tls::ServingCertificate;
 use crate::api::tls::TlsSettings;
+use crate::api::trust::Streams;
+use crate::api::trust::Trust;
 use crate::api::verification::Verification;
 use crate::attest::Attestor;
 use crate::attest::issuers::IssuerSettings;
@@ -215,8 +217,19 @@ impl House {
             self.issuers.clone(),
             self.ca.ledger(),
         );
+        let attestor = Arc::new(attestor);
+        let trust = Trust {
+            attestor: Arc::clone(&attestor),
+            authority: self.ca.authority(),
+            ledger: self.ca.ledger(),
+            clock: Arc::clone(&self.clock),
+            changes: self.ca.changes(),
+            streams: Streams::default(),
+            metrics: self.metrics.clone(),
+            stop: self.stop.clone(),
+        };
         let certificates = Certificates {
-            attestor: Arc::new(attestor),
+            attestor,
             issuance: Arc::clone(&self.issuance),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -232,7 +245,7 @@ impl House {
         let (health, service) = tonic_health::server::health_reporter();
         let stop = self.stop.clone();
         let task = tokio::spawn(background::report_health(health, readiness, stop));
-        let routes = api::agent_routes(certificates, verification, service)?;
+        let routes = api::agent_routes(certificates, verification, trust, service)?;
         Ok((self.server(routes), task))
     }
 

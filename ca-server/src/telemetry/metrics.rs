@@ -42,6 +42,10 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// `signet_connections_refused_total{reason}`: connections that did not get to a request.
     pub connections_refused: IntCounterVec,
+    /// `signet_watchers`: agents that follow the trust bundle now.
+    pub watchers: IntGauge,
+    /// `signet_acknowledgements_total`: what agents said they use.
+    pub acknowledgements: IntCounter,
     /// `signet_ready`: 1 when `/readyz` last said so.
     pub ready: IntGauge,
     /// `signet_jwks_refresh_failures_total{file}`.
@@ -137,6 +141,16 @@ impl Metrics {
                 "signet_jwks_refresh_failures_total",
                 "Re-reads of a JWK Set file that failed; the last good keys stay.",
                 "file",
+            )?,
+            watchers: gauge(
+                &registry,
+                "signet_watchers",
+                "Agents that follow the trust bundle.",
+            )?,
+            acknowledgements: counter(
+                &registry,
+                "signet_acknowledgements_total",
+                "Acknowledgements of trust bundles in use.",
             )?,
             rotation: RotationMetrics::new(&registry)?,
             expiries: Expiries::new(&registry)?,
