@@ -12,6 +12,7 @@ use super::command::Command;
 use super::command::Envelope;
 use super::command::Question;
 use super::gave_up;
+use super::prune::Useless;
 use super::read::Reader;
 use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
@@ -128,9 +129,7 @@ impl Ledger for SledLedger {
         if useless.is_empty() {
             return Ok(0);
         }
-        let (question, answered) = Question::new();
-        self.ask(Command::Forget(Box::new(useless), question), answered)
-            .await
+        self.forget(useless).await
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {
@@ -166,7 +165,14 @@ impl SledLedger {
         self.in_time(asking).await
     }
 
-    async fn read<T: Send + 'static>(
+    /// Forgets what a reader found useless, as far as it still is.
+    pub(super) async fn forget(&self, useless: Useless) -> Result<usize, LedgerError> {
+        let (question, answered) = Question::new();
+        self.ask(Command::Forget(Box::new(useless), question), answered)
+            .await
+    }
+
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {

@@ -24,15 +24,6 @@ fn name() -> Target {
     Target::SpiffeId(id(CART))
 }
 
-/// An intent for [`CART`] by a JWT.
-fn asked(number: u64) -> Intent {
-    let (issuer, subject) = ("iss".to_owned(), "sub".to_owned());
-    Intent {
-        evidence: Evidence::Jwt { issuer, subject },
-        ..intent(NOON, number)
-    }
-}
-
 async fn refused(ledger: &SledLedger, intent: Intent, by: &Target) {
     let serial = intent.serial;
     let expected = LedgerError::Denied(Box::new(denial(by.clone())));

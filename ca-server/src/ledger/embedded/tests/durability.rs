@@ -21,6 +21,7 @@ use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
 use crate::ledger::Reservation;
+use crate::ledger::Terms;
 
 /// In a child: where its ledger is.
 const CHILD_DIR: &str = "SIGNET_TEST_LEDGER_DIR";
@@ -100,6 +101,72 @@ async fn what_was_acknowledged_survives_kill_9() {
         ledger.close().await.unwrap();
     }
     assert!(acknowledged.len() >= 1500, "{}", acknowledged.len());
+}
+
+/// An agent that gets leaves with ever newer bundles and says so, while the terms follow.
+async fn rotate_for_ever(dir: &Path) {
+    let ledger = open(dir);
+    let first = ledger
+        .terms()
+        .await
+        .unwrap()
+        .map_or(0, |terms| terms.bundle);
+    for bundle in first + 1.. {
+        let issuer = key("issuer");
+        ledger.set_terms(Terms { issuer, bundle }).await.unwrap();
+        say("terms", serial(0, bundle));
+        ledger.reserve(held(bundle, bundle, 1)).await.unwrap();
+        say("reserved", serial(NOON, bundle));
+        ledger
+            .acknowledge(super::said(1, bundle, None))
+            .await
+            .unwrap();
+        say("acknowledged", serial(0, bundle));
+    }
+}
+
+/// The last number that a child said after each word before it was killed, behind `enough` lines.
+fn last_words(child: &mut Child, enough: usize) -> [u64; 3] {
+    let mut last = [0; 3];
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let words = ["terms", "reserved", "acknowledged"];
+    for (count, line) in lines.map_while(Result::ok).enumerate() {
+        for (last, word) in last.iter_mut().zip(words) {
+            let number = said(&line, word).map(|serial| serial.as_bytes()[15]);
+            *last = number.map_or(*last, u64::from);
+        }
+        if count == enough {
+            child.kill().unwrap();
+        }
+    }
+    last
+}
+
+#[tokio::test]
+async fn terms_marks_and_words_survive_kill_9() {
+    if let Some(dir) = child_dir() {
+        return rotate_for_ever(Path::new(&dir)).await;
+    }
+    let name = "ledger::embedded::tests::durability::terms_marks_and_words_survive_kill_9";
+    let dir = tempfile::tempdir().unwrap();
+    // Each line comes with an empty one, and each round stops at another word.
+    for round in 0..6 {
+        let mut child = start_child(name, dir.path());
+        let [terms, reserved, acknowledged] = last_words(&mut child, 40 + 2 * round);
+        child.wait().unwrap();
+
+        let ledger = open(dir.path());
+        let in_force = ledger.terms().await.unwrap().unwrap().bundle;
+        assert!(in_force >= terms && terms > 0, "{in_force} {terms}");
+        let holdings = ledger.holdings(at(NOON)).await.unwrap();
+        let last = holdings.iter().max_by_key(|held| held.bundle).unwrap();
+        assert!(last.bundle >= reserved, "{last:?} {reserved}");
+        let holder = last.holder.as_ref().unwrap();
+        assert_eq!(holder.newest.unwrap().0, serial(NOON, last.bundle));
+        let said = holder.acknowledged.as_ref().unwrap().bundle;
+        assert!(said >= acknowledged, "{said} {acknowledged}");
+        ledger.close().await.unwrap();
+    }
 }
 
 /// Fills the little room that it gives itself, waits for the refusal, makes room, and goes on.

@@ -3,11 +3,15 @@
 mod archive;
 mod denials;
 mod durability;
+mod layouts;
 mod listing;
+mod marks;
 mod opening;
 mod outage;
+mod pruning;
 mod reserving;
 mod rows;
+mod terms;
 mod tokens;
 
 use std::path::Path;
@@ -21,7 +25,9 @@ use proto::spiffe::SpiffeId;
 
 use super::LedgerOptions;
 use super::SledLedger;
+use crate::ledger::Acknowledgement;
 use crate::ledger::Evidence;
+use crate::ledger::InstanceId;
 use crate::ledger::Intent;
 use crate::ledger::Token;
 use crate::ledger::TokenId;
@@ -84,6 +90,47 @@ pub(super) fn intent(seconds: u64, number: u64) -> Intent {
         instance: None,
         caller: Vec::new(),
     }
+}
+
+/// An intent for [`CART`] by a JWT.
+pub(super) fn asked(number: u64) -> Intent {
+    let (issuer, subject) = ("iss".to_owned(), "sub".to_owned());
+    Intent {
+        evidence: Evidence::Jwt { issuer, subject },
+        ..intent(NOON, number)
+    }
+}
+
+/// The same, delivered with `bundle` to the agent `instance`.
+pub(super) fn held(number: u64, bundle: u64, instance: u8) -> Intent {
+    Intent {
+        bundle,
+        instance: Some(InstanceId::from([instance; 16])),
+        ..asked(number)
+    }
+}
+
+/// What the agent `instance` says it uses for [`CART`].
+pub(super) fn said(instance: u8, bundle: u64, serial: Option<Serial>) -> Acknowledgement {
+    Acknowledgement {
+        instance: InstanceId::from([instance; 16]),
+        spiffe_id: id(CART),
+        bundle,
+        serial,
+        at: at(NOON) + Duration::from_nanos(7),
+        shared: false,
+    }
+}
+
+/// The row of an intent as programs of layout 1 wrote it.
+pub(super) fn of_version_1(row: &[u8]) -> Vec<u8> {
+    let (added, kept) = ([0, 0], &row[1..row.len() - 2]);
+    assert_eq!(
+        row[row.len() - 2..],
+        added,
+        "it has a bundle or an instance"
+    );
+    [&[1], kept].concat()
 }
 
 /// `intent`, reserved that much later.

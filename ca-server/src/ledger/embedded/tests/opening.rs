@@ -29,7 +29,7 @@ fn a_newer_layout_is_refused_with_both_numbers() {
             error,
             LedgerOpenError::NewerLayout {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -37,7 +37,7 @@ fn a_newer_layout_is_refused_with_both_numbers() {
     );
     let text = error.to_string();
     assert!(
-        text.contains("layout 99") && text.contains("up to 1") && text.contains("restore"),
+        text.contains("layout 99") && text.contains("up to 2") && text.contains("restore"),
         "{text}"
     );
 }
@@ -164,10 +164,10 @@ async fn a_ledger_whose_database_was_emptied_is_damaged_and_not_a_new_one() {
 #[test]
 fn a_layout_of_another_database_is_refused_before_sled_touches_it() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("LAYOUT"), "signet ledger 2\n").unwrap();
+    fs::write(dir.path().join("LAYOUT"), "signet ledger 3\n").unwrap();
     let error = refusal(dir.path());
     assert!(
-        matches!(error, LedgerOpenError::NewerLayout { found: 2, .. }),
+        matches!(error, LedgerOpenError::NewerLayout { found: 3, .. }),
         "{error}"
     );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -181,7 +181,7 @@ fn a_ledger_whose_start_was_interrupted_is_finished() {
     fs::remove_file(dir.path().join("LAYOUT")).unwrap();
     drop(open(dir.path()));
     let marker = fs::read_to_string(dir.path().join("LAYOUT")).unwrap();
-    assert_eq!(marker, "signet ledger 1\n");
+    assert_eq!(marker, "signet ledger 2\n");
 }
 
 #[test]

@@ -1,21 +1,23 @@
-//! The bytes of layout 1, which ledgers on disks are made of.
+//! The bytes of rows, which ledgers on disks are made of.
 
 use super::super::keys;
+use super::super::marks::Marked;
 use super::super::rows;
 use super::*;
 use crate::ledger::Denial;
 use crate::ledger::LedgerError;
 use crate::ledger::Spent;
 use crate::ledger::Target;
+use crate::ledger::Terms;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of the rows of an intent, and what they are, for when it differs.
-fn print_of(intent: &Intent) -> (String, String) {
+fn print_of(rows: Vec<rows::Row>) -> (String, String) {
     let mut text = String::new();
-    for (key, value) in rows::of_intent(intent).unwrap() {
+    for (key, value) in rows {
         text.push_str(&format!("{} {}\n", hex(&key), hex(&value)));
     }
     let digest = hex(Fingerprint::of(text.as_bytes()).as_bytes());
@@ -23,7 +25,7 @@ fn print_of(intent: &Intent) -> (String, String) {
 }
 
 #[test]
-fn the_bytes_of_layout_one_do_not_change() {
+fn intents_are_read_as_layout_one_wrote_them() {
     let (issuer, subject, serial) = ("iss".to_owned(), "sub".to_owned(), "01".to_owned());
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
     let serving = LeafName::Serving {
@@ -63,9 +65,53 @@ fn the_bytes_of_layout_one_do_not_change() {
         ),
     ];
     for (intent, expected) in table {
-        let (digest, text) = print_of(&intent);
+        let mut rows = rows::of_intent(&intent).unwrap();
+        rows[0].1 = of_version_1(&rows[0].1);
+        assert_eq!(rows::decode(&rows[0].0, &rows[0].1), Ok(intent));
+        let (digest, text) = print_of(rows);
         assert_eq!(digest, expected, "{text}");
     }
+}
+
+#[test]
+fn the_bytes_of_intents_do_not_change() {
+    let table = [
+        (intent(NOON, 1), "edc17c11d42af278"),
+        (held(1, 7, 1), "8d4df6705e680a3d"),
+    ];
+    for (intent, expected) in table {
+        let (digest, text) = print_of(rows::of_intent(&intent).unwrap());
+        assert_eq!(digest, expected, "{text}");
+    }
+}
+
+#[test]
+fn the_bytes_of_marks_terms_and_acknowledgements_do_not_change() {
+    let held = held(1, 7, 1);
+    let marked = Marked::by(&held).unwrap();
+    let (newest_key, newest) = marked.newest.unwrap();
+    let said = said(1, 7, Some(serial(NOON, 1)));
+    let holder = keys::HolderKey::of(said.instance, &said.spiffe_id);
+    let terms = Terms {
+        issuer: key("issuer"),
+        bundle: 300,
+    };
+    let rows = [
+        (marked.key, rows::encode(&marked.mark)),
+        (newest_key, rows::encode(&newest)),
+        (keys::acknowledgement(&holder), rows::encode(&said)),
+        (keys::TERMS_ROW.to_vec(), rows::encode(&terms)),
+    ];
+    let seen = rows.map(|(key, value)| print_of(vec![(key, value.unwrap())]).0);
+    assert_eq!(
+        seen,
+        [
+            "0ffe23f218790f5e",
+            "70be894e8e688adb",
+            "f7d928bc83f939d2",
+            "4c6ef006369e6db4"
+        ]
+    );
 }
 
 #[test]
@@ -112,11 +158,13 @@ fn a_row_that_is_not_as_it_was_written_names_its_key() {
     let good = rows::encode(&intent(NOON, 1)).unwrap();
     assert_eq!(rows::decode(&key, &good), Ok(intent(NOON, 1)));
 
-    let other_version = [&[2], &good[1..]].concat();
+    let other_version = [&[3], &good[1..]].concat();
     let longer = [&good[..], &[0]].concat();
     for bad in [
         &[],
         &good[..good.len() - 1],
+        &of_version_1(&good)[..good.len() - 3],
+        &[&of_version_1(&good)[..], &[0]].concat(),
         &other_version[..],
         &longer[..],
     ] {
