@@ -132,8 +132,8 @@ fn last_words(child: &mut Child, enough: usize) -> [u64; 3] {
     let words = ["terms", "reserved", "acknowledged"];
     for (count, line) in lines.map_while(Result::ok).enumerate() {
         for (last, word) in last.iter_mut().zip(words) {
-            let number = said(&line, word).map(|serial| serial.as_bytes()[15]);
-            *last = number.map_or(*last, u64::from);
+            let number = said(&line, word).map(|serial| *serial.as_bytes().last_chunk().unwrap());
+            *last = number.map_or(*last, u64::from_be_bytes);
         }
         if count == enough {
             child.kill().unwrap();
