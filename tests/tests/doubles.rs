@@ -104,6 +104,7 @@ impl House {
             ttl_seconds,
             impersonated: None,
             request_id: "1",
+            instance: None,
         };
         self.issuance.issue(caller, request, self.clock.now()).await
     }

@@ -1,6 +1,7 @@
 //! Ledgers and archives of layout 1: read as they were, and given marks.
 
 use std::fs;
+use std::time::Instant;
 
 use super::super::LedgerOpenError;
 use super::super::import;
@@ -31,6 +32,17 @@ async fn fill(dir: &Path) {
     ledger.close().await.unwrap();
 }
 
+/// The database itself. Its lock may linger for as long as a child that another test forks takes to start.
+fn unlocked(dir: &Path) -> sled::Db {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match sled::open(dir) {
+            Err(sled::Error::Io(_)) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 /// The rows as layout 1 has them.
 fn older_rows(db: &sled::Db) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
@@ -50,7 +62,7 @@ fn older_rows(db: &sled::Db) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// Makes the ledger in `dir` one of layout 1.
 async fn make_older(dir: &Path) {
     fill(dir).await;
-    let db = sled::open(dir).unwrap();
+    let db = unlocked(dir);
     let rows = older_rows(&db);
     db.clear().unwrap();
     for (key, value) in rows {
@@ -61,7 +73,7 @@ async fn make_older(dir: &Path) {
 }
 
 fn layout_of(dir: &Path) -> (String, Vec<u8>) {
-    let row = sled::open(dir).unwrap().get(keys::LAYOUT_ROW).unwrap();
+    let row = unlocked(dir).get(keys::LAYOUT_ROW).unwrap();
     let marker = fs::read_to_string(dir.join("LAYOUT")).unwrap();
     (marker, row.unwrap().to_vec())
 }
@@ -115,7 +127,7 @@ async fn an_upgrade_that_a_crash_cut_short_is_finished() {
 async fn an_older_ledger_with_an_entry_that_does_not_read_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     make_older(dir.path()).await;
-    let db = sled::open(dir.path()).unwrap();
+    let db = unlocked(dir.path());
     db.insert(keys::entry(serial(NOON, 2)), &[1, 2, 3]).unwrap();
     db.flush().unwrap();
     drop(db);
@@ -137,7 +149,7 @@ async fn an_older_archive_is_imported_and_gets_its_marks() {
     let (first, restored) = (dir.path().join("one"), dir.path().join("two"));
     fill(&first).await;
     let mut archive = ArchiveWriter::begin(Vec::new(), 1).unwrap();
-    for (key, value) in older_rows(&sled::open(&first).unwrap()) {
+    for (key, value) in older_rows(&unlocked(&first)) {
         if b"ELTD".contains(&key[0]) {
             archive.row(&key, &value).unwrap();
         }

@@ -109,6 +109,16 @@ async fn terms_survive_a_restart_and_do_not_travel_in_an_archive() {
 }
 
 #[tokio::test]
+async fn terms_are_on_the_disk_when_they_are_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    for bundle in 1..4 {
+        ledger.set_terms(terms("issuer", bundle)).await.unwrap();
+        assert_eq!(ledger.figures().flushes, bundle);
+    }
+}
+
+#[tokio::test]
 async fn terms_and_reservations_in_one_group_count_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path());
