@@ -211,6 +211,12 @@ pub enum CertificateError {
         /// The DER reader's words.
         reason: String,
     },
+    /// An extension is there more than once (RFC 5280 section 4.2): readers would disagree on which counts.
+    #[error("extension {oid} is there more than once (RFC 5280 section 4.2)")]
+    Repeated {
+        /// Dotted object identifier.
+        oid: String,
+    },
     /// More bytes follow the certificate.
     #[error("{len} bytes follow the certificate")]
     TrailingBytes {

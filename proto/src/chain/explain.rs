@@ -33,15 +33,12 @@ pub(super) fn explain(
             ChainError::NotACa { subject }
         }
         Error::PathLenConstraintViolated => {
-            longest_path(&reach.intermediates).unwrap_or_else(|| malformed(leaf_subject, error))
+            path_length(reach).unwrap_or_else(|| malformed(leaf_subject, error))
         }
         Error::NameConstraintViolation => ChainError::NameConstraints {
             subject: leaf_subject,
         },
-        Error::RequiredEkuNotFoundContext(_) => ChainError::KeyPurpose {
-            subject: leaf_subject,
-            purpose: purpose.name(),
-        },
+        Error::RequiredEkuNotFoundContext(_) => key_purpose(reach.leaf, purpose),
         Error::UnsupportedCriticalExtension => reach
             .below_roots()
             .find_map(critical_extension)
@@ -76,17 +73,38 @@ fn malformed(subject: String, error: &Error) -> ChainError {
     }
 }
 
-/// The intermediate whose constraint is the narrowest.
-fn longest_path(intermediates: &[&Certificate]) -> Option<ChainError> {
-    let constraints = intermediates.iter().filter_map(|issuer| {
-        let max = issuer.facts().basic_constraints?.path_len?;
-        Some((max, issuer))
-    });
-    let (max, issuer) = constraints.min_by_key(|(max, _)| *max)?;
-    Some(ChainError::PathLength {
+pub(super) fn key_purpose(leaf: &Certificate, purpose: Purpose) -> ChainError {
+    ChainError::KeyPurpose {
+        subject: subject(leaf),
+        purpose: purpose.name(),
+    }
+}
+
+/// The first intermediate on the way up with more CAs below it than it allows. The way may be another than the one that
+/// webpki means, so that the narrowest constraint has to do where it breaks none.
+fn path_length(reach: &Reach<'_>) -> Option<ChainError> {
+    let mut below: u32 = 0;
+    let mut narrowest: Option<(u32, &Certificate)> = None;
+    for issuer in reach.way_up().0.into_iter().skip(1) {
+        let constraints = issuer.facts().basic_constraints;
+        if let Some(max) = constraints.and_then(|constraints| constraints.path_len) {
+            if below > max {
+                return Some(too_long(issuer, max));
+            }
+            if narrowest.is_none_or(|(least, _)| max < least) {
+                narrowest = Some((max, issuer));
+            }
+        }
+        below += u32::from(!issuer.is_self_issued());
+    }
+    narrowest.map(|(max, issuer)| too_long(issuer, max))
+}
+
+fn too_long(issuer: &Certificate, max: u32) -> ChainError {
+    ChainError::PathLength {
         subject: subject(issuer),
         max,
-    })
+    }
 }
 
 /// keyUsage, subjectAltName, basicConstraints, nameConstraints, cRLDistributionPoints and extKeyUsage

@@ -18,6 +18,8 @@ use webpki::EndEntityCert;
 pub use self::error::ChainError;
 pub use self::error::SvidRule;
 use self::reach::Reach;
+pub use self::signed::Signature;
+pub use self::signed::signature;
 use crate::certificate::Certificate;
 use crate::certificate::KeyUsage;
 use crate::spiffe::SpiffeId;
@@ -114,7 +116,7 @@ pub fn svid_id(leaf: &Certificate) -> Result<SpiffeId, SvidRule> {
 #[must_use]
 pub fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
     reach::is_named_issuer(issuer, certificate)
-        && signed::link(certificate, issuer) == signed::Link::Signed
+        && signed::link(certificate, issuer) == Signature::Good
 }
 
 /// One way up from the leaf of `chain` as names and signatures lead, and whether it ends at one of `roots`.
@@ -130,7 +132,7 @@ pub fn way_up(chain: &[Certificate], roots: &[Certificate]) -> (Vec<Certificate>
     }
     match Reach::new(leaf, others, roots) {
         Ok(reach) => {
-            let (way, anchored) = reach.way_up(roots);
+            let (way, anchored) = reach.way_up();
             (way.into_iter().cloned().collect(), anchored)
         }
         Err(_too_much_to_search) => (vec![leaf.clone()], false),
