@@ -216,7 +216,7 @@ fn absurd_input_is_answered_at_once() {
         (
             dashes,
             Some(1),
-            "starts in line 1 of standard input has no end",
+            "the block that starts in line 1 has no end",
         ),
     ];
     for (input, code, said) in cases {
