@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use ca_client::Clock as _;
 use ca_client::SystemClock;
 use proto::chain;
+use proto::chain::Signature;
 use proto::inspect;
 use proto::inspect::Block;
 use proto::inspect::Content;
@@ -78,7 +79,7 @@ struct Shown {
 
 impl Shown {
     fn of(block: &Block, now: SystemTime) -> Self {
-        let (kind, rows) = describe(&block.content, now);
+        let (kind, rows) = describe(block.number, &block.content, now);
         let key = |label: &str| label.to_lowercase().replace([' ', '-'], "_");
         let facts = rows
             .iter()
@@ -96,9 +97,9 @@ impl Shown {
 
 type Rows = Vec<(&'static str, String)>;
 
-fn describe(content: &Content, now: SystemTime) -> (&'static str, Rows) {
+fn describe(block: usize, content: &Content, now: SystemTime) -> (&'static str, Rows) {
     match content {
-        Content::Certificate(signed) => ("certificate", certificate(signed, now)),
+        Content::Certificate(signed) => ("certificate", certificate(block, signed, now)),
         Content::PrivateKey(kind) => ("private key", vec![("key", kind.to_string())]),
         Content::PublicKey(kind) => ("public key", vec![("key", kind.to_string())]),
         Content::Request(request) => (
@@ -107,12 +108,16 @@ fn describe(content: &Content, now: SystemTime) -> (&'static str, Rows) {
                 ("subject", or_none(&request.subject)),
                 ("names", or_none(&request.names.join(", "))),
                 ("key", request.key.to_string()),
+                ("possession", possession(request.possession).to_owned()),
             ],
         ),
         Content::Revocations(list) => (
             "revocation list",
             vec![
-                ("issuer", list.issuer.clone()),
+                (
+                    "signed by",
+                    signer(list.signer, block, &or_none(&list.issuer)),
+                ),
                 ("revoked", format!("{} certificates", list.revoked)),
                 ("made", output::utc(list.this_update)),
                 (
@@ -134,7 +139,7 @@ fn describe(content: &Content, now: SystemTime) -> (&'static str, Rows) {
     }
 }
 
-fn certificate(signed: &Signed, now: SystemTime) -> Rows {
+fn certificate(block: usize, signed: &Signed, now: SystemTime) -> Rows {
     let certificate = &signed.certificate;
     let facts = certificate.facts();
     let names = facts.subject_alt_name.as_ref();
@@ -143,19 +148,13 @@ fn certificate(signed: &Signed, now: SystemTime) -> Rows {
         Ok(id) => format!("yes, {id}"),
         Err(rule) => format!("no: {rule} ({}, {})", rule.id(), rule.section()),
     };
-    let signer = match signed.signer {
-        Signer::Itself => format!("itself: {}", or_none(&facts.issuer)),
-        Signer::Block { number } => format!("block {number}: {}", or_none(&facts.issuer)),
-        Signer::NotHere if certificate.is_self_issued() => format!(
-            "itself by name: {}; the signature was not verified",
-            or_none(&facts.issuer)
-        ),
-        Signer::NotHere => format!("{}, not in this file", or_none(&facts.issuer)),
-    };
     vec![
         ("subject", or_none(&facts.subject)),
         ("names", or_none(&names.unwrap_or_default())),
-        ("signed by", signer),
+        (
+            "signed by",
+            signer(signed.signer, block, &or_none(&facts.issuer)),
+        ),
         ("role", role(signed).to_owned()),
         ("key", signed.key.to_string()),
         ("valid from", output::utc(facts.not_before)),
@@ -174,6 +173,38 @@ fn certificate(signed: &Signed, now: SystemTime) -> Rows {
         ),
         ("sha256", certificate.fingerprint().to_string()),
     ]
+}
+
+/// Who signed what stands in `block` and names `issuer`.
+fn signer(signer: Signer, block: usize, issuer: &str) -> String {
+    let who = |number: usize| match number == block {
+        true => "itself by name".to_owned(),
+        false => format!("block {number} by name"),
+    };
+    match signer {
+        Signer::Itself => format!("itself: {issuer}"),
+        Signer::Block { number } => format!("block {number}: {issuer}"),
+        Signer::OtherKey { number } => {
+            let who = who(number);
+            format!(
+                "{who}: {issuer}; but the signature is not by that key, or something was changed"
+            )
+        }
+        Signer::Unchecked { number } => {
+            let who = who(number);
+            format!("{who}: {issuer}; not checked, its algorithm or key is not accepted here")
+        }
+        Signer::NotHere => format!("{issuer}, not in this file; not checked"),
+    }
+}
+
+/// Proof of possession (RFC 2986 section 3).
+fn possession(signature: Signature) -> &'static str {
+    match signature {
+        Signature::Good => "proved: the request is signed with its own key",
+        Signature::Bad => "NOT proved: the request is not signed with its own key, or was changed",
+        Signature::Unsupported => "not checked: its algorithm or key is not accepted here",
+    }
 }
 
 fn role(signed: &Signed) -> &'static str {

@@ -1,5 +1,7 @@
 //! Files made with openssl and rcgen.
 
+mod signers;
+
 use super::*;
 
 /// What openssl writes to standard output.
@@ -108,66 +110,6 @@ fn what_is_neither_pem_nor_der_has_no_blocks() {
     }
     let sequence = only(&[0x30, 3, 2, 1, 5]);
     assert!(matches!(sequence.content, Content::Unknown { len: 5 }));
-}
-
-#[test]
-fn requests_and_lists_say_what_they_hold() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let (key, cert, conf) = (path("key"), path("cert"), path("conf"));
-    let request = openssl(&format!(
-        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {key} -subj /CN=cart -addext subjectAltName=URI:spiffe://td/a,DNS:b"
-    ));
-    let Content::Request(request) = only(&request).content else {
-        panic!();
-    };
-    assert_eq!(request.subject, "CN=cart");
-    assert_eq!(request.names, ["spiffe://td/a", "b"]);
-    openssl(&format!("req -x509 -key {key} -out {cert} -subj /CN=ca"));
-    std::fs::write(path("index"), "").unwrap();
-    let section = format!("[ca]\ndefault_ca=c\n[c]\ndatabase={}\n", path("index"));
-    std::fs::write(&conf, section).unwrap();
-    let list = openssl(&format!(
-        "ca -gencrl -config {conf} -md sha256 -crldays 2 -keyfile {key} -cert {cert}"
-    ));
-    let Content::Revocations(list) = only(&list).content else {
-        panic!();
-    };
-    assert_eq!((list.issuer.as_str(), list.revoked), ("CN=ca", 0));
-    let span = list.next_update.unwrap().duration_since(list.this_update);
-    assert_eq!(span.unwrap().as_secs(), 2 * 86_400);
-}
-
-#[test]
-fn the_signer_of_a_certificate_is_found_by_its_key_not_its_name() {
-    let root = |name: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let made = params.self_signed(&key).unwrap();
-        (made.pem(), rcgen::Issuer::new(params, key))
-    };
-    let ((namesake, _), (own, issuer)) = (root("ca"), root("ca"));
-    let leaf = rcgen::CertificateParams::default();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let leaf = leaf.signed_by(&key, &issuer).unwrap().pem();
-    let signers = |file: &str| -> Vec<Signer> {
-        let blocks = inspect(file.as_bytes()).into_iter();
-        let signers = blocks.map(|block| match block.content {
-            Content::Certificate(signed) => signed.signer,
-            other => panic!("{other:?}"),
-        });
-        signers.collect()
-    };
-    let of_three = signers(&format!("{leaf}{namesake}{own}"));
-    assert_eq!(
-        of_three,
-        [Signer::Block { number: 3 }, Signer::Itself, Signer::Itself]
-    );
-    assert_eq!(signers(&format!("{leaf}{namesake}"))[0], Signer::NotHere);
 }
 
 #[test]
