@@ -69,8 +69,24 @@ fn critical_extension(certificate: &Certificate) -> Option<ChainError> {
 fn malformed(subject: String, error: &Error) -> ChainError {
     ChainError::Malformed {
         subject,
-        reason: error.to_string(),
+        reason: words(error),
     }
+}
+
+/// webpki's errors are names of variants; those that certificates in the field cause are said in words.
+pub(super) fn words(error: &Error) -> String {
+    let said = match error {
+        Error::UnsupportedCertVersion => "it is not of version 3 (RFC 5280 section 4.1.2.1)",
+        Error::InvalidCertValidity => "it ends before it begins (RFC 5280 section 4.1.2.5)",
+        Error::EmptyEkuExtension => "its extendedKeyUsage is empty (RFC 5280 section 4.2.1.12)",
+        Error::SignatureAlgorithmMismatch => {
+            "it names two signature algorithms (RFC 5280 section 4.1.1.2)"
+        }
+        Error::ExtensionValueInvalid => "an extension's value is invalid (RFC 5280 section 4.2)",
+        Error::InvalidSerialNumber => "its serial number is invalid (RFC 5280 section 4.1.2.2)",
+        other => return format!("webpki calls it {other}"),
+    };
+    said.to_owned()
 }
 
 pub(super) fn key_purpose(leaf: &Certificate, purpose: Purpose) -> ChainError {

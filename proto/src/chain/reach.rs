@@ -4,6 +4,7 @@
 
 use super::error::ChainError;
 use super::error::subject;
+use super::explain;
 use super::signed::Signature;
 use super::signed::link;
 use crate::certificate::Certificate;
@@ -121,7 +122,7 @@ impl<'a> Reach<'a> {
             let reason = webpki::anchor_from_trusted_cert(&root.der().into()).err()?;
             Some(ChainError::Malformed {
                 subject: subject(root),
-                reason: reason.to_string(),
+                reason: explain::words(&reason),
             })
         })
     }

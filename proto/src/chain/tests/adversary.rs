@@ -105,7 +105,7 @@ fn a_root_that_cannot_be_used_is_named() {
         let verified = verify(&chain, roots, None, Profile::X509Svid, year(2030));
         verified.err()
     };
-    let (subject, reason) = (cn("root"), "BadDer".to_owned());
+    let (subject, reason) = (cn("root"), "webpki calls it BadDer".to_owned());
     assert_eq!(
         verify(std::slice::from_ref(&version_2)),
         Some(ChainError::Malformed { subject, reason })
@@ -157,4 +157,23 @@ fn whoever_has_no_name_is_said_to_have_none() {
         error.to_string(),
         "expected a certificate for a.example, found one without DNS and IP names"
     );
+}
+
+#[test]
+fn what_is_malformed_is_said_in_words() {
+    let root = Ca::root("root", no_change);
+    let verify = |change: fn(&mut CertificateParams)| {
+        let chain = [root.svid(change)];
+        let roots = [root.certificate.clone()];
+        verify(&chain, &roots, None, Profile::Pkix, year(2030))
+            .unwrap_err()
+            .to_string()
+    };
+    let said = verify(|p| p.not_before = date_time_ymd(2041, 1, 1));
+    assert!(said.contains("it ends before it begins"), "{said}");
+    let said = verify(|p| {
+        p.extended_key_usages = Vec::new();
+        p.custom_extensions = vec![extension(&[2, 5, 29, 37], vec![0x30, 0], false)];
+    });
+    assert!(said.contains("extendedKeyUsage is empty"), "{said}");
 }

@@ -113,6 +113,25 @@ fn what_is_neither_pem_nor_der_has_no_blocks() {
 }
 
 #[test]
+fn der_is_read_block_by_block_and_what_is_behind_is_not_hidden() {
+    let key = openssl("genpkey -algorithm ED25519 -outform DER");
+    let public = openssl("ecparam -genkey -name prime256v1 -noout");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, public).unwrap();
+    let public = openssl(&format!("pkey -in {} -pubout -outform DER", file.display()));
+    let blocks = inspect(&[&key[..], &public, b"\n"].concat());
+    let labels: Vec<&str> = blocks.iter().map(|block| block.label.as_str()).collect();
+    assert_eq!(labels, ["PRIVATE KEY", "PUBLIC KEY", "DER"]);
+    let Content::Broken { reason } = &blocks[2].content else {
+        panic!("{blocks:?}");
+    };
+    assert_eq!(reason, "1 byte that is no whole DER");
+    let numbers: Vec<usize> = blocks.iter().map(|block| block.number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
 fn ten_megabytes_of_anything_are_read_in_a_moment() {
     let junk = [
         "-----BEGIN X-----\n",
