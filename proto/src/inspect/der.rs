@@ -48,16 +48,15 @@ pub(super) fn labelled(label: &str, der: &[u8]) -> Content {
 pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut rest = bytes;
-    while let Some((der, after)) = key::first_sequence(rest) {
+    while blocks.len() < MAX_BLOCKS
+        && let Some((der, after)) = key::first_sequence(rest)
+    {
         let (label, content) = by_shape(der);
         blocks.push(block(blocks.len() + 1, label, content));
         rest = after;
     }
     if !blocks.is_empty() && !rest.is_empty() {
-        let reason = match rest.len() {
-            1 => "1 byte that is no whole DER".to_owned(),
-            len => format!("{len} bytes that are no whole DER"),
-        };
+        let reason = format!("not DER, or too much of it: {} bytes", rest.len());
         let number = blocks.len() + 1;
         blocks.push(block(number, "DER", Content::Broken { reason }));
     }
@@ -115,6 +114,8 @@ fn block(number: usize, label: &str, content: Content) -> Block {
     }
 }
 
+/// More than certificates of any use fit into the files that are read.
+const MAX_BLOCKS: usize = 20_000;
 const ENCRYPTED: &[u8] = b"\nProc-Type: 4,ENCRYPTED";
 /// The header stands in the first lines.
 const LONGEST_HEAD: usize = 256;
