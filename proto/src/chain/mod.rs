@@ -112,13 +112,6 @@ pub fn svid_id(leaf: &Certificate) -> Result<SpiffeId, SvidRule> {
     svid::check(leaf)
 }
 
-/// Whether `issuer` bears the name of `certificate`'s issuer and its key made the signature. No other rule is looked at.
-#[must_use]
-pub fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
-    reach::is_named_issuer(issuer, certificate)
-        && signed::link(certificate, issuer) == Signature::Good
-}
-
 /// One way up from the leaf of `chain` as names and signatures lead, and whether it ends at one of `roots`.
 ///
 /// It tells a person what a chain that [`verify`] refuses consists of; it proves nothing.

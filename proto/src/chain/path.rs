@@ -155,13 +155,7 @@ impl ExtendedKeyUsageValidator for Purpose {
             server |= purpose == KeyPurposeId::new(SERVER_AUTH);
             client |= purpose == KeyPurposeId::new(CLIENT_AUTH);
         }
-        let allowed = match self {
-            Self::Both => server && client,
-            Self::Client => client,
-            Self::Either => server || client,
-            Self::Server => server,
-        };
-        if allowed || !any {
+        if self.is_allowed_by(server, client) || !any {
             return Ok(());
         }
         let required = webpki::KeyUsage::server_auth();
@@ -226,6 +220,16 @@ impl Purpose {
             Self::Client => &[Self::Client],
             Self::Either => &[Self::Server, Self::Client],
             Self::Server => &[Self::Server],
+        }
+    }
+
+    /// Whether an extendedKeyUsage with these of serverAuth and clientAuth allows it.
+    pub(super) fn is_allowed_by(self, server: bool, client: bool) -> bool {
+        match self {
+            Self::Both => server && client,
+            Self::Client => client,
+            Self::Either => server || client,
+            Self::Server => server,
         }
     }
 
