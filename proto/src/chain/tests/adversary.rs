@@ -110,7 +110,7 @@ fn a_root_that_cannot_be_used_is_named() {
         verify(std::slice::from_ref(&version_2)),
         Some(ChainError::Malformed { subject, reason })
     );
-    assert_eq!(verify(&[version_2, root.certificate.clone()]), None);
+    assert_eq!(verify(&[version_2, root.certificate]), None);
 }
 
 #[test]
@@ -176,4 +176,15 @@ fn what_is_malformed_is_said_in_words() {
         p.custom_extensions = vec![extension(&[2, 5, 29, 37], vec![0x30, 0], false)];
     });
     assert!(said.contains("extendedKeyUsage is empty"), "{said}");
+}
+
+#[test]
+fn a_signature_is_of_whole_octets() {
+    let root = Ca::root("root", no_change).certificate;
+    let spki = &root.facts().spki_der;
+    assert_eq!(signature(root.der(), spki), Signature::Good);
+    let mut der = root.der().to_vec();
+    let unused_bits = der.windows(2).rposition(|two| two == [0, 0x30]).unwrap();
+    der[unused_bits] = 4;
+    assert_eq!(signature(&der, spki), Signature::Unsupported);
 }

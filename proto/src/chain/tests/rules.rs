@@ -180,7 +180,8 @@ fn namesakes_on_the_path_do_not_hide_which_rule_is_broken() {
             excluded_subtrees: Vec::new(),
         });
     };
-    let table: [(&dyn Fn(&mut CertificateParams), Kind); 5] = [
+    type Row<'a> = (&'a dyn Fn(&mut CertificateParams), Kind);
+    let table: [Row<'_>; 5] = [
         (&|p| p.is_ca = IsCa::ExplicitNoCa, Kind::KeyUsage),
         (&|p| p.is_ca = path_len(0), Kind::PathLength),
         (&unknown, Kind::CriticalExtension),

@@ -147,6 +147,6 @@ fn ten_megabytes_of_anything_are_read_in_a_moment() {
         let started = std::time::SystemTime::now();
         assert!(inspect(file.as_bytes()).len() < file.len());
         let took = started.elapsed().unwrap();
-        assert!(took.as_secs() < 10, "{piece:?}: {took:?}");
+        assert!(took.as_secs() < 30, "{piece:?}: {took:?}");
     }
 }
