@@ -38,18 +38,16 @@ pub fn signature(signed_der: &[u8], spki_der: &[u8]) -> Signature {
     if key_algorithm == RSA && key.len() < SHORTEST_RSA {
         return Signature::Unsupported;
     }
-    let mut result = Signature::Unsupported;
-    for algorithm in algorithms() {
-        let is_it = algorithm.signature_alg_id().as_ref() == signed.algorithm
-            && algorithm.public_key_alg_id().as_ref() == key_algorithm;
-        if is_it {
-            match algorithm.verify_signature(key, signed.tbs, signed.signature) {
-                Ok(()) => return Signature::Good,
-                Err(_invalid) => result = Signature::Bad,
-            }
-        }
+    let mut known = algorithms().iter();
+    let pair = known.find(|known| {
+        known.signature_alg_id().as_ref() == signed.algorithm
+            && known.public_key_alg_id().as_ref() == key_algorithm
+    });
+    match pair.map(|pair| pair.verify_signature(key, signed.tbs, signed.signature)) {
+        None => Signature::Unsupported,
+        Some(Ok(())) => Signature::Good,
+        Some(Err(_invalid)) => Signature::Bad,
     }
-    result
 }
 
 /// Whether no key like that makes signatures like that: RSA and ECDSA, for instance.

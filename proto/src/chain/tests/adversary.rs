@@ -184,7 +184,8 @@ fn a_signature_is_of_whole_octets() {
     let spki = &root.facts().spki_der;
     assert_eq!(signature(root.der(), spki), Signature::Good);
     let mut der = root.der().to_vec();
-    let unused_bits = der.windows(2).rposition(|two| two == [0, 0x30]).unwrap();
-    der[unused_bits] = 4;
+    let is_bits = |four: &[u8]| matches!(four, [3, _, 0, 0x30]);
+    let bits = der.windows(4).rposition(is_bits).unwrap();
+    der[bits + 2] = 4;
     assert_eq!(signature(&der, spki), Signature::Unsupported);
 }
