@@ -67,12 +67,18 @@ fn the_ca_whose_path_length_is_exceeded_is_the_one_that_is_named() {
     let root = Ca::root("root", no_change);
     let upper = root.below("upper", zero);
     let lower = upper.below("lower", zero);
-    let chain = [lower.svid(no_change), lower.certificate, upper.certificate];
+    let cas = [lower.certificate.clone(), upper.certificate];
+    let chain = [&[lower.svid(no_change)], &cas[..]].concat();
     let (subject, max) = (cn("upper"), 0);
-    assert_eq!(
-        verify_svid(&chain, &[&root]).err(),
-        Some(ChainError::PathLength { subject, max })
-    );
+    let expected = Some(ChainError::PathLength { subject, max });
+    assert_eq!(verify_svid(&chain, &[&root]).err(), expected);
+    // Its new key, signed with the old one: self-issued, so that the lower one is as narrow as it must be.
+    let new_key = lower.below("lower", no_change);
+    let mut chain = [&[new_key.svid(no_change), new_key.certificate], &cas[..]].concat();
+    assert_eq!(verify_svid(&chain, &[&root]).err(), expected);
+    chain.reverse();
+    chain.rotate_right(1);
+    assert_eq!(verify_svid(&chain, &[&root]).err(), expected);
 }
 
 #[test]
