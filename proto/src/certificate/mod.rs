@@ -274,6 +274,31 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_of_names_are_escaped_and_times_before_1970_are_its_start() {
+        let mut params = rcgen::CertificateParams::default();
+        let name = &mut params.distinguished_name;
+        name.push(rcgen::DnType::CommonName, "a\u{1b}[2J\nb");
+        params.not_before = rcgen::date_time_ymd(1960, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        let certificate = Certificate::from_der(made.der()).unwrap();
+        let facts = certificate.facts();
+        assert!(facts.subject.contains("a\\u{1b}[2J\\nb"), "{facts:?}");
+        assert_eq!(facts.subject, facts.issuer);
+        assert_eq!(facts.not_before, std::time::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn older_labels_of_certificates_are_known() {
+        let pem = root_pem();
+        let expected = Certificate::all_from_pem(pem.as_bytes()).unwrap();
+        for label in ["X509 CERTIFICATE", "TRUSTED CERTIFICATE"] {
+            let pem = pem.replace("CERTIFICATE", label);
+            assert_eq!(Certificate::all_from_pem(pem.as_bytes()).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn crlf_comments_and_white_space_between_blocks_are_fine() {
         let pem = root_pem();
         let messy = format!(

@@ -163,3 +163,14 @@ fn a_signer_is_found_among_many_of_its_name() {
     let file: String = roots.iter().map(|(pem, _)| pem.as_str()).collect();
     assert_eq!(signers(&(leaf + &file))[0], Signer::Block { number: 11 });
 }
+
+#[test]
+fn signatures_are_checked_up_to_a_limit() {
+    let ((namesake, _), (_, issuer)) = (root("ca"), root("ca"));
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::default();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap().pem();
+    let found = signers(&(leaf.repeat(100) + &namesake.repeat(101)));
+    assert_eq!(found[0], Signer::OtherKey { number: 101 });
+    assert!(matches!(found[99], Signer::Unchecked { .. }));
+}
