@@ -82,6 +82,11 @@ fn a_request_says_what_it_asks_for_and_whether_its_maker_holds_the_key() {
     let other = request(&changed(&good, b"spiffe://td/a", b"spiffe://td/b"));
     assert_eq!(other.names[0], "spiffe://td/b");
     assert_eq!(other.possession, Signature::Bad);
+    let block = pem::parse(&good).unwrap();
+    let longer = [block.contents(), &[0]].concat();
+    let longer = pem::encode(&pem::Pem::new(block.tag(), longer));
+    let content = only(longer.as_bytes()).content;
+    assert!(matches!(content, Content::Broken { .. }), "{content:?}");
     let weak = request(&shop.request("sha1"));
     assert_eq!(weak.possession, Signature::Unsupported);
 }
@@ -148,6 +153,7 @@ fn the_signer_of_a_certificate_is_found_by_its_key_not_its_name() {
     let without = signers(&format!("{leaf}{namesake}"));
     assert_eq!(without[0], Signer::OtherKey { number: 2 });
     assert_eq!(signers(&leaf), [Signer::NotHere]);
+    assert_eq!(signers(&own.repeat(2)), [Signer::Itself, Signer::Itself]);
     let spoilt = changed(own.as_bytes(), b"ca", b"cb");
     let spoilt = String::from_utf8(changed(&spoilt, b"ca", b"cb")).unwrap();
     assert_eq!(signers(&spoilt), [Signer::OtherKey { number: 1 }]);
