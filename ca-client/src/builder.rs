@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
 use rustls::pki_types::ServerName;
@@ -28,6 +29,7 @@ pub struct CaClientBuilder {
     deadlines: Deadlines,
     cluster_id: Option<String>,
     clock: Arc<dyn Clock>,
+    no_earlier_than: Option<SystemTime>,
 }
 
 impl CaClientBuilder {
@@ -45,6 +47,7 @@ impl CaClientBuilder {
             },
             cluster_id: None,
             clock: Arc::new(SystemClock),
+            no_earlier_than: None,
         }
     }
 
@@ -103,6 +106,13 @@ impl CaClientBuilder {
         self
     }
 
+    /// A moment that the CA's clock is known to have passed, so that its certificates are not too young for a
+    /// clock here that was set back.
+    pub(crate) fn no_earlier_than(mut self, moment: SystemTime) -> Self {
+        self.no_earlier_than = Some(moment);
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -133,6 +143,7 @@ impl CaClientBuilder {
             deadlines: self.deadlines,
             cluster_id,
             clock: self.clock,
+            no_earlier_than: self.no_earlier_than,
         })
     }
 }

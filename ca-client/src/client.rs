@@ -44,6 +44,8 @@ pub struct CaClient {
     pub(crate) deadlines: Deadlines,
     pub(crate) cluster_id: Option<MetadataValue<Ascii>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// A moment that the CA's clock is known to have passed.
+    pub(crate) no_earlier_than: Option<SystemTime>,
 }
 
 /// What a successful request brought.
@@ -129,26 +131,32 @@ impl CaClient {
     /// # Errors
     /// As [`Self::enrol`].
     pub async fn enrol_for(&self, asked: &KeyAndCsr) -> Result<Enrolled, Error> {
-        let now = self.clock.now();
         let authorization = self.credential.authorization()?;
-        let Connection { stream, trusted } = self.connect(now).await?;
+        let Connection { stream, trusted } = self.connect(self.moment()).await?;
         let request = self.request(asked, authorization);
         let sent = self.clock.now();
         let answer = self.ask(TokioIo::new(stream), request).await?;
         let expected = Expected {
             spiffe_id: self.expected_id(),
             trusted: &trusted,
-            now: self.clock.now(),
+            now: self.moment(),
         };
-        let ca_time = told_time(answer.metadata(), sent, expected.now);
+        let received = self.clock.now();
+        let ca_time = told_time(answer.metadata(), sent, received);
         let elements = answer.into_inner().cert_chain;
         let svid =
             Svid::from_answer(&elements, asked, expected).map_err(|source| Error::Answer {
                 ca: self.address.clone(),
                 source: Box::new(source),
             })?;
-        warn_of_skew(&svid, expected.now);
+        warn_of_skew(&svid, received);
         Ok(Enrolled { svid, ca_time })
+    }
+
+    /// When to judge certificates: a clock that was set back does not make what is good too young.
+    fn moment(&self) -> SystemTime {
+        let now = self.clock.now();
+        self.no_earlier_than.map_or(now, |moment| moment.max(now))
     }
 
     async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {

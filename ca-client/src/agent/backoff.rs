@@ -22,7 +22,7 @@ impl Failed {
         let wait = self.cap().mul_f64(drawn.clamp(0.0, 1.0)).max(LEAST);
         match self.pushback {
             // Those who were sent away together must not come back together.
-            Some(asked) => asked + wait.min(asked / 4),
+            Some(asked) => wait.max(asked + wait.min(asked / 4)),
             None => wait,
         }
     }
@@ -94,5 +94,15 @@ mod tests {
             let wait = pushed.wait(drawn);
             assert!(wait > Duration::from_secs(40) && wait <= Duration::from_secs(50));
         }
+    }
+
+    #[test]
+    fn a_ca_that_asks_for_no_wait_at_all_is_not_asked_in_a_hot_loop() {
+        let pushed = Failed {
+            pushback: Some(Duration::ZERO),
+            ..failed(3, HOUR)
+        };
+        assert_eq!(pushed.wait(1.0), FIRST * 4);
+        assert_eq!(pushed.wait(0.0), LEAST);
     }
 }

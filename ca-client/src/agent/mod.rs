@@ -86,7 +86,7 @@ impl Agent {
         self.status.subscribe()
     }
 
-    /// Makes the agent renew at once when it is notified.
+    /// Makes the agent renew at once when it is notified, and try until that succeeds.
     #[must_use]
     pub fn renew_now(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)

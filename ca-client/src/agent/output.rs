@@ -57,6 +57,18 @@ impl Output {
         files::stored_roots(&self.path)
     }
 
+    /// Whether what an earlier run left has the permissions and owners that are wanted now.
+    pub(super) fn is_as_asked(&self) -> bool {
+        self.dir.as_ref().is_some_and(OutputDir::is_as_asked)
+            && self.combined.as_ref().is_none_or(Combined::is_as_asked)
+    }
+
+    /// The last second of the certificate that is on disk, where everything there is of one certificate.
+    pub(super) fn good_until(&self) -> Option<SystemTime> {
+        let svid = files::stored(&self.path).ok().flatten()?;
+        self.check(&svid).ok().map(|()| svid.not_after())
+    }
+
     /// Makes sure that everything is where it was written. A run that was killed between the directory
     /// and the combined file left an old one of those.
     pub(super) fn check(&self, svid: &Svid) -> Result<(), FilesError> {

@@ -7,12 +7,12 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use super::Access;
 use super::FilesError;
 use super::Owner;
 use crate::svid::Svid;
@@ -21,8 +21,7 @@ use crate::svid::Svid;
 #[derive(Clone, Debug)]
 pub struct Combined {
     path: PathBuf,
-    mode: u32,
-    owner: Owner,
+    access: Access,
 }
 
 impl Combined {
@@ -31,8 +30,7 @@ impl Combined {
     pub fn new(path: impl Into<PathBuf>, mode: u32, owner: Owner) -> Self {
         Self {
             path: path.into(),
-            mode,
-            owner,
+            access: Access { mode, owner },
         }
     }
 
@@ -86,6 +84,10 @@ impl Combined {
             .is_ok_and(|seen| *seen == content(svid).as_bytes())
     }
 
+    pub(crate) fn is_as_asked(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|file| self.access.is_of(&file))
+    }
+
     pub(crate) fn gone(&self) -> FilesError {
         FilesError::Gone {
             missing: self.path.clone(),
@@ -105,9 +107,9 @@ impl Combined {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        self.owner.apply(&file).map_err(failed)?;
-        file.set_permissions(fs::Permissions::from_mode(self.mode))
-            .map_err(failed)?;
+        self.access
+            .apply(&file)
+            .map_err(FilesError::at(&path, "set owner and permissions of"))?;
         Ok(file)
     }
 

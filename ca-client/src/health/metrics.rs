@@ -45,6 +45,11 @@ fn counters(registry: &Registry, status: &Status) -> prometheus::Result<()> {
         status.attempts,
     )?;
     labelled(
+        "istio_agent_num_outgoing_retries",
+        "Those that followed a failure",
+        status.retries,
+    )?;
+    labelled(
         "istio_agent_num_failed_outgoing_requests",
         "Those that failed",
         status.failures,
@@ -184,6 +189,7 @@ mod tests {
                 not_after: now + Duration::from_secs(90),
             }),
             attempts: 3,
+            retries: 1,
             failures: 1,
             renewals: 2,
             last_success: Some(at),
@@ -204,6 +210,7 @@ mod tests {
         for line in [
             "istio_agent_cert_expiry_seconds{resource_name=\"default\"} 90",
             "istio_agent_num_outgoing_requests{request_type=\"csr\"} 3",
+            "istio_agent_num_outgoing_retries{request_type=\"csr\"} 1",
             "istio_agent_num_failed_outgoing_requests{request_type=\"csr\"} 1",
             "istio_agent_outgoing_latency{request_type=\"csr\"} 0",
             "signet_agent_renewals_total 2",

@@ -92,7 +92,7 @@ impl StatusReport {
                 Files::NotWanted => "not-wanted".to_owned(),
                 Files::Pending => "pending".to_owned(),
                 Files::Written { .. } => "written".to_owned(),
-                Files::Failed { message } => message.clone(),
+                Files::Failed { message, .. } => message.clone(),
             },
             hook: status.hook.as_ref().map(|run| run.result.clone()),
         }

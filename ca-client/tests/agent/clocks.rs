@@ -104,3 +104,25 @@ async fn a_clock_a_day_ahead_keeps_the_certificate_and_recovers_when_it_is_put_r
     .await;
     running.abort();
 }
+
+#[tokio::test]
+async fn a_clock_set_back_an_hour_under_a_spent_token_does_not_stop_renewal() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::start(|pki, asked| match asked.authorization.as_deref() {
+        Some("Bearer spent") => Err(tonic::Status::unauthenticated("spent")),
+        _ => Ok(pki.answer(pki.leaf(&asked.csr, &crate::pki::Leaf::named(crate::CART)))),
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    std::fs::write(dir.path().join("token"), "spent").unwrap();
+    // The CA's clock is right, so its new certificates begin an hour ahead of ours.
+    clock.pass(1810);
+    clock.set(-1810 - 3600);
+    until(&mut status, |status| status.renewals == 2).await;
+    let offset = status.borrow().ca_clock_offset.unwrap();
+    assert!((offset - 3600.0).abs() < 1.0, "{offset}");
+    running.abort();
+}

@@ -1,5 +1,6 @@
 //! Which evidence is shown, and what a refusal or a plea for patience changes.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -95,8 +96,8 @@ async fn the_name_stays_whatever_token_is_put_there() {
     let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
     let ca = FakeCa::start(|pki, asked| {
         let name = match asked.authorization.as_deref() {
-            Some("Bearer a-token") => CART,
-            _ => "spiffe://cluster.local/ns/shop/sa/admin",
+            Some("Bearer of-admin") => "spiffe://cluster.local/ns/shop/sa/admin",
+            _ => CART,
         };
         Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(name))))
     })
@@ -106,14 +107,77 @@ async fn the_name_stays_whatever_token_is_put_there() {
     let running = tokio::spawn(agent.run());
     until(&mut status, |status| status.renewals == 1).await;
     std::fs::write(dir.path().join("token"), "of-admin").unwrap();
+    two_looks().await;
     renew.notify_one();
-    until(&mut status, |status| status.failures > 0).await;
-    let failure = status.borrow().last_failure.clone().unwrap();
-    assert_eq!(failure.reason, "bad-answer");
-    assert!(
-        failure
-            .message
-            .contains("expected spiffe://cluster.local/ns/shop/sa/cart")
-    );
+    // Its own certificate brings what the wrong token does not.
+    until(&mut status, |status| status.renewals == 2).await;
+    let shown: Vec<_> = ca
+        .asked()
+        .into_iter()
+        .map(|asked| asked.client_certificates)
+        .collect();
+    assert_eq!(shown, [0, 0, 2]);
+    let held = status.borrow().certificate.clone().unwrap();
+    assert_eq!(held.spiffe_id.as_str(), CART);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_in_the_handshake_is_followed_by_the_token() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    clock.set(-3000);
+    let asked_before = AtomicUsize::new(0);
+    let ca = FakeCa::start(move |pki, asked| {
+        let until = match asked_before.fetch_add(1, Ordering::Relaxed) {
+            1 => return Err(Status::unauthenticated("spent")),
+            // Expired by the CA's clock, so that its TLS refuses it; good by the agent's.
+            2 => -60,
+            _ => 3600,
+        };
+        let leaf = Leaf {
+            from: -4000,
+            until,
+            ..Leaf::named(CART)
+        };
+        Ok(pki.answer(pki.leaf(&asked.csr, &leaf)))
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    for renewals in 1..=3 {
+        until(&mut status, |status| status.renewals == renewals).await;
+        renew.notify_one();
+    }
+    let shown = ca
+        .asked()
+        .into_iter()
+        .map(|asked| asked.authorization.is_some());
+    assert!(shown.take(4).eq([true, true, false, true]));
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_jitter_is_drawn_once_for_each_certificate() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::honest().await;
+    let draws = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&draws);
+    let draw = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        0.5
+    };
+    let agent = agent_of(&ca, &clock, dir.path())
+        .jitter_source(draw)
+        .build();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    for renewals in 1..=2 {
+        until(&mut status, |status| status.renewals == renewals).await;
+        two_looks().await;
+        renew.notify_one();
+    }
+    until(&mut status, |status| status.renewals == 3).await;
+    assert_eq!(draws.load(Ordering::Relaxed), 3);
     running.abort();
 }

@@ -15,5 +15,6 @@ mod pki;
 mod clocks;
 mod evidence;
 mod hands;
+mod restarts;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

@@ -23,8 +23,12 @@ impl Engine {
         let Some(output) = self.output.clone() else {
             return;
         };
-        let (roots, stored) =
-            blocking(output, |output| (output.stored_roots(), output.stored())).await;
+        let (roots, stored, as_asked) = blocking(output, |output| {
+            let as_asked = output.is_as_asked();
+            (output.stored_roots(), output.stored(), as_asked)
+        })
+        .await;
+        self.on_disk = as_asked;
         match roots {
             Ok(roots) => self.bundle = roots,
             Err(error) => warn(&error, "the trust bundle of an earlier run is not used"),
@@ -46,8 +50,10 @@ impl Engine {
     fn take_up(&mut self, svid: Svid, since: Option<SystemTime>) {
         let now = Moment::now(self.settings.clock.as_ref());
         let not_after = humantime::format_rfc3339_seconds(svid.not_after());
-        self.status
-            .send_modify(|status| status.certificate = Some(Held::of(&svid)));
+        self.status.send_modify(|status| {
+            status.certificate = Some(Held::of(&svid));
+            status.last_success = since;
+        });
         if svid.not_after() < now.wall {
             tracing::warn!(%not_after, "the certificate of an earlier run has expired");
             return;
@@ -58,16 +64,22 @@ impl Engine {
         let since = since.unwrap_or_else(|| svid.not_before());
         // What was received in the future was received by a wrong clock: then it is due now.
         let age = now.wall.duration_since(since).unwrap_or(life);
-        let delay = self.settings.renewal.delay(life, self.settings.dice.draw());
+        let (renewal, drawn) = (self.settings.renewal, self.settings.dice.draw());
+        let by_receipt = renewal.delay(life, drawn).saturating_sub(age);
+        // Files that were copied, or written again, look younger than the certificate is.
+        let left = svid
+            .not_after()
+            .duration_since(now.wall)
+            .unwrap_or_default();
+        let by_date = renewal.delay(left, drawn);
         self.insisted = Some(svid.spiffe_id().clone());
-        self.on_disk = true;
         self.svids.send_replace(Some(Arc::clone(&svid)));
         self.status
             .send_modify(|status| status.files = Files::Written { at: since });
         self.held = Some(Current {
             svid,
             received: now,
-            renew_after: delay.saturating_sub(age),
+            renew_after: by_receipt.min(by_date),
         });
         self.tell_next(now);
     }
@@ -86,7 +98,13 @@ impl Engine {
             };
             match was_there && lost.is_none() {
                 true => (None, None),
-                false => (lost, Some(output.write(&svid, now.wall))),
+                false => {
+                    let written = output.write(&svid, now.wall);
+                    (
+                        lost,
+                        Some(written.map_err(|error| (error, output.good_until()))),
+                    )
+                }
             }
         })
         .await;
@@ -96,7 +114,7 @@ impl Engine {
         match written {
             None => {}
             Some(Ok(())) => self.note_written(now),
-            Some(Err(error)) => self.note_unwritten(&error),
+            Some(Err((error, older_until))) => self.note_unwritten(&error, older_until),
         }
     }
 
@@ -113,18 +131,24 @@ impl Engine {
         }
     }
 
-    fn note_unwritten(&mut self, error: &FilesError) {
+    fn note_unwritten(&mut self, error: &FilesError, older_until: Option<SystemTime>) {
         self.on_disk = false;
         let message = one_line(error);
         let is_news = match &self.status.borrow().files {
-            Files::Failed { message: before } => *before != message,
+            Files::Failed {
+                message: before, ..
+            } => *before != message,
             Files::NotWanted | Files::Pending | Files::Written { .. } => true,
         };
         if is_news {
             tracing::error!("the files are not written, trying every second: {message}");
         }
-        self.status
-            .send_modify(|status| status.files = Files::Failed { message });
+        self.status.send_modify(|status| {
+            status.files = Files::Failed {
+                message,
+                older_until,
+            }
+        });
     }
 }
 

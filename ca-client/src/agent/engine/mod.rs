@@ -8,6 +8,7 @@ mod trying;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use proto::certificate::Certificate;
 use proto::spiffe::SpiffeId;
@@ -42,8 +43,12 @@ pub(super) struct Engine {
     token: Watched,
     roots: Watched,
     retry: Option<Retry>,
+    /// The failure that the log had last, and when.
+    complaint: Option<(String, Moment)>,
     last_look: Moment,
     on_disk: bool,
+    /// Somebody asked for a renewal, and there was none since.
+    forced: bool,
 }
 
 /// The certificate in use.
@@ -85,26 +90,29 @@ impl Engine {
             insisted: None,
             first: Evidence::Token,
             retry: None,
+            complaint: None,
             on_disk: false,
+            forced: false,
         }
     }
 
     /// Never ends by itself.
     pub(super) async fn run(mut self, wake: &Notify) {
         self.load().await;
-        let mut forced = false;
         loop {
             let now = self.look();
             self.tend_files(now).await;
-            if forced || self.until_due(now).is_zero() {
-                forced = false;
+            if self.until_due(now).is_zero() {
                 self.try_once(now).await;
                 continue;
             }
             let pause = self.until_due(now).min(LOOK).max(BREATH);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = wake.notified() => forced = true,
+                () = wake.notified() => {
+                    self.forced = true;
+                    self.retry = None;
+                }
             }
         }
     }
@@ -127,13 +135,27 @@ impl Engine {
         if (token || roots || jump.is_some()) && self.retry.is_some_and(|retry| !retry.pushed) {
             self.retry = None;
         }
+        if jump.is_some() {
+            self.tell_next(now);
+        }
         now
+    }
+
+    /// The time of day, but not earlier than the CA's clock can be: when it signed what we hold, it had
+    /// passed the start of that, and time went on since.
+    fn ca_has_passed(&self, now: Moment) -> SystemTime {
+        let least = self
+            .held
+            .as_ref()
+            .map(|held| held.svid.not_before() + now.steadily_since(held.received));
+        least.map_or(now.wall, |least| least.max(now.wall))
     }
 
     /// How long until something should be tried; zero is now.
     fn until_due(&self, now: Moment) -> Duration {
         let due = match &self.held {
             None => Duration::ZERO,
+            Some(_) if self.forced => Duration::ZERO,
             Some(held) if held.svid.not_after() < now.wall => Duration::ZERO,
             Some(held) => held.renew_after.saturating_sub(now.since(held.received)),
         };

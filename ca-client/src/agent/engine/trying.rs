@@ -17,12 +17,16 @@ use crate::agent::status::Failure;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
 use crate::client::Enrolled;
+use crate::error::Error;
 use crate::trust::Trust;
 
 impl Engine {
     /// Tries once, and notes what came of it.
     pub(super) async fn try_once(&mut self, began: Moment) {
-        self.status.send_modify(|status| status.attempts += 1);
+        self.status.send_modify(|status| {
+            status.attempts += 1;
+            status.retries += u64::from(status.is_failing());
+        });
         let outcome = self.ask(began).await;
         let now = Moment::now(self.settings.clock.as_ref());
         let took = now.steadily_since(began);
@@ -36,14 +40,15 @@ impl Engine {
 
     async fn ask(&self, now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
         let trust = self.trust()?;
+        let moment = self.ca_has_passed(now);
         let attempt = Attempt {
-            request: &self.settings.request,
+            request: &self.settings.request.clone().no_earlier_than(moment),
             trust: &trust,
             spiffe_id: self.insisted.as_ref(),
             token_file: self.settings.token_file.as_ref(),
             own: self.held.as_ref().map(|held| held.svid.as_ref()),
             first: self.first,
-            now: now.wall,
+            now: moment,
         };
         attempt.make().await
     }
@@ -92,6 +97,8 @@ impl Engine {
         self.insisted = Some(svid.spiffe_id().clone());
         self.first = evidence;
         self.retry = None;
+        self.complaint = None;
+        self.forced = false;
         self.on_disk = false;
         self.svids.send_replace(Some(Arc::clone(&svid)));
         self.held = Some(Current {
@@ -115,8 +122,12 @@ impl Engine {
         });
         let left = self.held.as_ref().map_or(Duration::ZERO, |held| {
             let end = held.svid.not_after();
-            end.duration_since(now.wall).unwrap_or_default()
+            end.duration_since(self.ca_has_passed(now))
+                .unwrap_or_default()
         });
+        if may_be_a_refusal_by_tls(error) {
+            self.first = Evidence::Token;
+        }
         let failed = Failed {
             times: self.status.borrow().failures_in_a_row,
             left,
@@ -124,17 +135,28 @@ impl Engine {
             pushback: error.pushback(),
         };
         let wait = failed.wait(self.settings.dice.draw());
-        tracing::warn!(
-            reason = error.reason(),
-            again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            certificate_left_s = left.as_secs(),
-            "{message}"
-        );
+        if self.is_worth_a_line(&message, now) {
+            tracing::warn!(
+                reason = error.reason(),
+                attempts = failed.times,
+                again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                certificate_left_s = left.as_secs(),
+                "{message}"
+            );
+            self.complaint = Some((message, now));
+        }
         self.retry = Some(Retry {
             from: now,
             wait,
             pushed: failed.pushback.is_some(),
         });
+    }
+
+    /// The same failure is told once a minute: an outage of a night must not bury what came before it.
+    fn is_worth_a_line(&self, message: &str, now: Moment) -> bool {
+        self.complaint
+            .as_ref()
+            .is_none_or(|(told, at)| told != message || now.steadily_since(*at) >= REMINDER)
     }
 
     /// The error, and what to do when the bundle of an earlier run is what stands in the way.
@@ -154,7 +176,20 @@ impl Engine {
     }
 }
 
+/// A server that judges our certificate in its handshake says no more than an alert, or hangs up: the token
+/// goes first the next time, and the certificate after it.
+fn may_be_a_refusal_by_tls(error: &AttemptError) -> bool {
+    matches!(
+        error,
+        AttemptError::Ca {
+            source: Error::Handshake { .. } | Error::Transport { .. }
+        }
+    )
+}
+
 /// A renewal that is due at once all the time would be a hot loop.
 const SOONEST: Duration = Duration::from_millis(50);
+/// How often a failure that goes on is told.
+const REMINDER: Duration = Duration::from_secs(60);
 /// Seconds that are worth a line in the log.
 const NOTABLE_OFFSET: f64 = 30.0;
