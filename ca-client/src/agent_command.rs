@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ca_client::Agent;
 use ca_client::BuildError;
+use ca_client::Clock as _;
 use ca_client::SystemClock;
 use ca_client::agent::FirstContact;
 use ca_client::agent::Hook;
@@ -67,6 +68,9 @@ pub(crate) enum AgentError {
         #[from]
         source: FilesError,
     },
+    /// A signal without a process, or a process without a signal.
+    #[error("--hook-signal and --hook-pid-file belong together; give both or neither")]
+    HalfAHook,
     /// The port cannot be had.
     #[error("cannot listen on --http-addr {addr}")]
     Listen {
@@ -112,6 +116,9 @@ pub(crate) enum AgentError {
         "--token-file - is for fetch; an agent reads its token again and again, so give it a file"
     )]
     TokenFromStdin,
+    /// Which of them should it be?
+    #[error("give --hook-command or --hook-signal with --hook-pid-file, not both")]
+    TwoHooks,
 }
 
 impl AgentError {
@@ -119,6 +126,8 @@ impl AgentError {
     pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::Build { .. }
+            | Self::HalfAHook
+            | Self::TwoHooks
             | Self::NoCredential { .. }
             | Self::NoTrust { .. }
             | Self::Renewal { .. }
@@ -133,6 +142,9 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
     let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
+    let request = fetch::client(address, ca);
+    request.check()?;
+    let hook = hook(options)?;
     refuse_the_impossible(ca, &out)?;
     let combined = options
         .combined
@@ -141,16 +153,14 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     let output = Output::open(&out, fetch::output_options(ca), combined)?;
     let share = 1.0 - options.grace_period_ratio;
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
-    let mut builder = Agent::builder(fetch::client(address, ca))
-        .output(output)
-        .renewal(renewal);
+    let mut builder = Agent::builder(request).output(output).renewal(renewal);
     if let Some(first_contact) = first_contact(ca) {
         builder = builder.first_contact(first_contact);
     }
     if let Some(path) = &ca.token_file {
         builder = builder.token_file(path);
     }
-    if let Some(hook) = hook(options) {
+    if let Some(hook) = hook {
         builder = builder.hook(hook);
     }
     Ok(builder.build())
@@ -185,15 +195,15 @@ fn first_contact(ca: &CaOptions) -> Option<FirstContact> {
     }
 }
 
-fn hook(options: &AgentOptions) -> Option<Hook> {
-    match (
-        &options.hook_command,
-        &options.hook_signal,
-        &options.hook_pid_file,
-    ) {
-        (Some(command), _, _) => Some(Hook::command(command, options.hook_timeout)),
-        (None, Some(signal), Some(pid_file)) => Some(Hook::signal(*signal, pid_file)),
-        _ => None,
+/// Judged here and not by clap, which does not look at values of the settings file together.
+fn hook(options: &AgentOptions) -> Result<Option<Hook>, AgentError> {
+    let (command, signal) = (&options.hook_command, options.hook_signal);
+    match (command, signal, &options.hook_pid_file) {
+        (None, None, None) => Ok(None),
+        (Some(command), None, None) => Ok(Some(Hook::command(command, options.hook_timeout))),
+        (None, Some(signal), Some(pid_file)) => Ok(Some(Hook::signal(signal, pid_file))),
+        (Some(_), _, _) => Err(AgentError::TwoHooks),
+        (None, _, _) => Err(AgentError::HalfAHook),
     }
 }
 
@@ -218,23 +228,50 @@ async fn serve(health: Health, listener: Option<TcpListener>) {
     std::future::pending::<()>().await;
 }
 
-/// `READY=1` once there is a valid certificate on disk, and a line of status with each change.
+/// `READY=1` once there is a valid certificate on disk, and a line of status when it has changed.
 async fn tell_systemd(mut status: watch::Receiver<Status>) {
-    let clock = SystemClock;
+    let mut told = String::new();
     let mut is_ready = false;
     loop {
-        let problem = status
-            .borrow_and_update()
-            .not_ready(ca_client::Clock::now(&clock));
+        let (line, problem) = {
+            let status = status.borrow_and_update();
+            let problem = status.not_ready(SystemClock.now());
+            (status_line(&status, problem.as_deref()), problem)
+        };
         if problem.is_none() && !is_ready {
             is_ready = true;
             tell(&[sd_notify::NotifyState::Ready]);
         }
-        let line = problem.unwrap_or_else(|| "a valid certificate is on disk".to_owned());
-        tell(&[sd_notify::NotifyState::Status(&line)]);
+        if line != told {
+            tell(&[sd_notify::NotifyState::Status(&line)]);
+            told = line;
+        }
         if status.changed().await.is_err() {
             return std::future::pending().await;
         }
+    }
+}
+
+/// What `systemctl status` shows.
+fn status_line(status: &Status, problem: Option<&str>) -> String {
+    if let Some(problem) = problem {
+        return problem.to_owned();
+    }
+    let until = status
+        .certificate
+        .as_ref()
+        .map_or_else(String::new, |held| {
+            let end = humantime::format_rfc3339_seconds(held.not_after);
+            format!(", good until {end}")
+        });
+    match &status.last_failure {
+        Some(failure) if status.is_failing() => {
+            format!(
+                "a valid certificate is on disk{until}; no new one yet: {}",
+                failure.message
+            )
+        }
+        _ => format!("a valid certificate is on disk{until}"),
     }
 }
 

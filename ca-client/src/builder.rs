@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
 use rustls::pki_types::ServerName;
+use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
 
 use crate::address::CaAddress;
@@ -113,35 +114,51 @@ impl CaClientBuilder {
         self
     }
 
+    /// Looks at everything but trust and credential, for those who give these later.
+    ///
+    /// # Errors
+    /// Names the setting that is bad.
+    pub fn check(&self) -> Result<(), BuildError> {
+        if self.ttl.as_secs() == 0 {
+            return Err(BuildError::Ttl);
+        }
+        self.certain_name()?;
+        self.cluster_header()?;
+        Ok(())
+    }
+
+    /// The name that the CA's certificate must carry.
+    fn certain_name(&self) -> Result<ServerName<'static>, BuildError> {
+        match &self.server_name {
+            Some(seen) => ServerName::try_from(seen.clone())
+                .map_err(|_not_a_name| BuildError::ServerName { seen: seen.clone() }),
+            None => Ok(self.address.server_name().clone()),
+        }
+    }
+
+    fn cluster_header(&self) -> Result<Option<MetadataValue<Ascii>>, BuildError> {
+        let header = |seen: &String| {
+            MetadataValue::try_from(seen.as_str())
+                .map_err(|_not_a_header| BuildError::ClusterId { seen: seen.clone() })
+        };
+        self.cluster_id.as_ref().map(header).transpose()
+    }
+
     /// The client.
     ///
     /// # Errors
     /// Names the setting that is missing or bad.
     pub fn build(self) -> Result<CaClient, BuildError> {
-        let server_name = match self.server_name {
-            Some(seen) => ServerName::try_from(seen.clone())
-                .map_err(|_not_a_name| BuildError::ServerName { seen })?,
-            None => self.address.server_name().clone(),
-        };
-        if self.ttl.as_secs() == 0 {
-            return Err(BuildError::Ttl);
-        }
-        let cluster_id = match self.cluster_id {
-            Some(seen) => Some(
-                MetadataValue::try_from(seen.as_str())
-                    .map_err(|_not_a_header| BuildError::ClusterId { seen })?,
-            ),
-            None => None,
-        };
+        self.check()?;
         Ok(CaClient {
+            server_name: self.certain_name()?,
+            cluster_id: self.cluster_header()?,
             address: self.address,
-            server_name,
             trust: self.trust.ok_or(BuildError::NoTrust)?,
             credential: self.credential.ok_or(BuildError::NoCredential)?,
             spiffe_id: self.spiffe_id,
             ttl: self.ttl,
             deadlines: self.deadlines,
-            cluster_id,
             clock: self.clock,
             no_earlier_than: self.no_earlier_than,
         })

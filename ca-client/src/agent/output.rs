@@ -35,6 +35,7 @@ impl Output {
         let path = dir.into();
         let dir = OutputDir::open(&path, options)?;
         if let Some(combined) = &combined {
+            combined.refuse_names_of(&dir)?;
             combined.probe()?;
         }
         Ok(Self {

@@ -30,7 +30,7 @@ pub(crate) struct AgentOptions {
 
     /// Command for /bin/sh to run after each swap of the files; its environment has the
     /// new serial number as `CA_CLIENT_SERIAL`
-    #[arg(long, value_name = "COMMAND", conflicts_with = "hook_signal")]
+    #[arg(long, value_name = "COMMAND")]
     pub(crate) hook_command: Option<String>,
 
     /// When the hook's command is killed
@@ -38,11 +38,11 @@ pub(crate) struct AgentOptions {
     pub(crate) hook_timeout: Duration,
 
     /// Signal to send after each swap of the files, such as HUP
-    #[arg(long, value_name = "SIGNAL", requires = "hook_pid_file")]
+    #[arg(long, value_name = "SIGNAL")]
     pub(crate) hook_signal: Option<HookSignal>,
 
     /// File with the number of the process that gets the signal, read each time
-    #[arg(long, value_name = "FILE", requires = "hook_signal")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) hook_pid_file: Option<PathBuf>,
 
     /// Where /healthz, /readyz, /metrics and /status are served; nowhere if not given

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Access;
 use super::FilesError;
+use super::OutputDir;
 use super::Owner;
 use crate::svid::Svid;
 
@@ -31,6 +32,30 @@ impl Combined {
         Self {
             path: path.into(),
             access: Access { mode, owner },
+        }
+    }
+
+    /// Refuses to take the place of what belongs to `output`: each would undo the other's work.
+    ///
+    /// # Errors
+    /// When it would.
+    pub(crate) fn refuse_names_of(&self, output: &OutputDir) -> Result<(), FilesError> {
+        let same_dir = match (
+            fs::canonicalize(self.parent()),
+            fs::canonicalize(output.path()),
+        ) {
+            (Ok(ours), Ok(theirs)) => ours == theirs,
+            _ => false,
+        };
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        let taken = name.is_none_or(|name| {
+            name.starts_with("..") || output.options().names.all().contains(&name)
+        });
+        match same_dir && taken {
+            true => Err(FilesError::Taken {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
         }
     }
 
@@ -107,10 +132,16 @@ impl Combined {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        self.access
-            .apply(&file)
-            .map_err(FilesError::at(&path, "set owner and permissions of"))?;
-        Ok(file)
+        match self.access.apply(&file) {
+            Ok(()) => Ok(file),
+            Err(source) => {
+                // What cannot be removed now is removed by the next write.
+                drop(fs::remove_file(&path));
+                Err(FilesError::at(&path, "set owner and permissions of")(
+                    source,
+                ))
+            }
+        }
     }
 
     fn temporary(&self) -> PathBuf {

@@ -70,6 +70,12 @@ pub enum FilesError {
         /// What is wrong with them.
         source: Box<SvidError>,
     },
+    /// The combined file would take the place of one of the files in the output directory.
+    #[error("{} is what ca-client itself makes in the output directory; give the combined file another name", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+    },
 }
 
 impl FilesError {

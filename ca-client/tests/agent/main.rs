@@ -13,6 +13,7 @@ mod fake_ca;
 mod pki;
 
 mod clocks;
+mod command;
 mod evidence;
 mod hands;
 mod restarts;
