@@ -1,4 +1,4 @@
-//! What does `ca-client agent` do around the agent of the library? Settings, the port, systemd, signals.
+//! What does `ca-client agent` do around the agent of the library? Settings, refusals, the port.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,34 +6,30 @@ use std::sync::Arc;
 
 use ca_client::Agent;
 use ca_client::BuildError;
-use ca_client::Clock as _;
 use ca_client::SystemClock;
 use ca_client::agent::FirstContact;
 use ca_client::agent::Hook;
 use ca_client::agent::Output;
 use ca_client::agent::Renewal;
 use ca_client::agent::RenewalError;
-use ca_client::agent::Status;
 use ca_client::files;
 use ca_client::files::Combined;
 use ca_client::files::FilesError;
 use ca_client::health::Health;
 use tokio::net::TcpListener;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
-use tokio::sync::Notify;
-use tokio::sync::watch;
 
 use crate::cli::AgentOptions;
 use crate::cli::CaOptions;
 use crate::fetch;
 use crate::fetch::FetchError;
+use crate::supervisor;
+use crate::supervisor::Signals;
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let agent = agent(&options)?;
     let listener = listen(options.http_addr).await?;
-    let signals = Signals::new()?;
+    let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
     let health = Health {
         status: agent.status(),
         clock: Arc::new(SystemClock),
@@ -42,10 +38,10 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     tokio::select! {
         () = agent.run() => {}
         () = serve(health, listener) => {}
-        () = tell_systemd(status) => {}
+        () = supervisor::tell_systemd(status) => {}
         name = signals.until_end(&wake) => {
             tracing::info!(signal = name, "stopping; the files stay");
-            tell(&[sd_notify::NotifyState::Stopping]);
+            supervisor::tell_stopping();
         }
     }
     Ok(())
@@ -226,89 +222,4 @@ async fn serve(health: Health, listener: Option<TcpListener>) {
         tracing::error!(%error, "the HTTP port is lost");
     }
     std::future::pending::<()>().await;
-}
-
-/// `READY=1` once there is a valid certificate on disk, and a line of status when it has changed.
-async fn tell_systemd(mut status: watch::Receiver<Status>) {
-    let mut told = String::new();
-    let mut is_ready = false;
-    loop {
-        let (line, problem) = {
-            let status = status.borrow_and_update();
-            let problem = status.not_ready(SystemClock.now());
-            (status_line(&status, problem.as_deref()), problem)
-        };
-        if problem.is_none() && !is_ready {
-            is_ready = true;
-            tell(&[sd_notify::NotifyState::Ready]);
-        }
-        if line != told {
-            tell(&[sd_notify::NotifyState::Status(&line)]);
-            told = line;
-        }
-        if status.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// What `systemctl status` shows.
-fn status_line(status: &Status, problem: Option<&str>) -> String {
-    if let Some(problem) = problem {
-        return problem.to_owned();
-    }
-    let until = status
-        .certificate
-        .as_ref()
-        .map_or_else(String::new, |held| {
-            let end = humantime::format_rfc3339_seconds(held.not_after);
-            format!(", good until {end}")
-        });
-    match &status.last_failure {
-        Some(failure) if status.is_failing() => {
-            format!(
-                "a valid certificate is on disk{until}; no new one yet: {}",
-                failure.message
-            )
-        }
-        _ => format!("a valid certificate is on disk{until}"),
-    }
-}
-
-/// Where there is no systemd, nobody is told.
-fn tell(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd cannot be told");
-    }
-}
-
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, AgentError> {
-        let receive = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
-        Ok(Self {
-            terminate: receive(SignalKind::terminate())?,
-            interrupt: receive(SignalKind::interrupt())?,
-            hang_up: receive(SignalKind::hangup())?,
-        })
-    }
-
-    /// The name of the signal that ends the process. SIGHUP only makes the agent renew.
-    async fn until_end(mut self, wake: &Notify) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "TERM",
-                _ = self.interrupt.recv() => return "INT",
-                _ = self.hang_up.recv() => {
-                    tracing::info!("SIGHUP: renewing now");
-                    wake.notify_one();
-                }
-            }
-        }
-    }
 }

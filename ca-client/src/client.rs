@@ -1,25 +1,25 @@
 //! How is one SVID fetched? [`CaClient`]: a fresh key, one `CreateCertificate` call, every check.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use hyper_util::rt::TokioIo;
 use proto::istio::IstioCertificateRequest;
 use proto::istio::IstioCertificateResponse;
 use proto::istio::istio_certificate_service_client::IstioCertificateServiceClient;
 use proto::spiffe::SpiffeId;
 use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic::metadata::Ascii;
-use tonic::metadata::MetadataMap;
 use tonic::metadata::MetadataValue;
-use tonic::transport::Channel;
-use tonic::transport::Endpoint;
 
 use crate::address::CaAddress;
 use crate::address::authority_host;
 use crate::builder::CaClientBuilder;
+use crate::ca_time::CaTime;
+use crate::ca_time::told_time;
+use crate::channel;
 use crate::clock::Clock;
 use crate::credential::Credential;
 use crate::csr::KeyAndCsr;
@@ -56,26 +56,6 @@ pub struct Enrolled {
     /// What the CA's clock showed when the answer came, by its `date` header (RFC 9110 section 6.6.1);
     /// right within a second and the time that the answer took.
     pub ca_time: Option<CaTime>,
-}
-
-/// One moment, by two clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaTime {
-    /// By the CA's clock.
-    pub there: SystemTime,
-    /// By ours.
-    pub here: SystemTime,
-}
-
-impl CaTime {
-    /// How far the CA's clock is ahead of ours, in seconds; negative when it is behind.
-    #[must_use]
-    pub fn offset_seconds(&self) -> f64 {
-        match self.there.duration_since(self.here) {
-            Ok(ahead) => ahead.as_secs_f64(),
-            Err(behind) => -behind.duration().as_secs_f64(),
-        }
-    }
 }
 
 /// How long each step may take.
@@ -135,7 +115,7 @@ impl CaClient {
         let Connection { stream, trusted } = self.connect(self.moment()).await?;
         let request = self.request(asked, authorization);
         let sent = self.clock.now();
-        let answer = self.ask(TokioIo::new(stream), request).await?;
+        let answer = self.ask(stream, request).await?;
         let expected = Expected {
             spiffe_id: self.expected_id(),
             trusted: &trusted,
@@ -196,12 +176,19 @@ impl CaClient {
 
     async fn ask(
         &self,
-        stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
+        stream: TlsStream<TcpStream>,
         request: tonic::Request<IstioCertificateRequest>,
     ) -> Result<tonic::Response<IstioCertificateResponse>, Error> {
         let limit = self.deadlines.answer;
         let asked = async {
-            let mut client = IstioCertificateServiceClient::new(self.channel(stream).await?)
+            let authority = format!(
+                "{}:{}",
+                authority_host(&self.server_name),
+                self.address.port()
+            );
+            let channel = channel::over(stream, &authority).await;
+            let channel = channel.map_err(|source| self.broken(Box::new(source)))?;
+            let mut client = IstioCertificateServiceClient::new(channel)
                 .max_decoding_message_size(MAX_ANSWER_LEN);
             let answer = client.create_certificate(request).await;
             answer.map_err(|status| self.refusal(status))
@@ -212,40 +199,13 @@ impl CaClient {
         }
     }
 
-    /// gRPC over a connection that already exists; tonic never opens one by itself.
-    async fn channel(
-        &self,
-        stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
-    ) -> Result<Channel, Error> {
-        let host = authority_host(&self.server_name);
-        let broken = |source: tonic::transport::Error| Error::Transport {
-            ca: self.address.clone(),
-            source: Box::new(source),
-        };
-        let endpoint = Endpoint::from_shared(format!("https://{host}:{}", self.address.port()))
-            .map_err(broken)?;
-        let ready = Arc::new(Mutex::new(Some(stream)));
-        let connector = tower::service_fn(move |_uri| {
-            let taken = ready.lock().ok().and_then(|mut slot| slot.take());
-            std::future::ready(taken.ok_or(std::io::ErrorKind::NotConnected))
-        });
-        let connector = tower::ServiceExt::map_err(connector, std::io::Error::from);
-        endpoint
-            .connect_with_connector(connector)
-            .await
-            .map_err(broken)
-    }
-
     fn refusal(&self, status: tonic::Status) -> Error {
         let ca = self.address.clone();
         let message = status.message().to_owned();
         match status.code() {
             _ if comes_of_timeout(&status) => self.too_late(Step::Answer, self.deadlines.answer),
             // tonic gives a broken connection a status with a source; what a server sends has none.
-            _ if std::error::Error::source(&status).is_some() => Error::Transport {
-                ca,
-                source: Box::new(status),
-            },
+            _ if std::error::Error::source(&status).is_some() => self.broken(Box::new(status)),
             tonic::Code::OutOfRange if message.contains("decoded message length too large") => {
                 Error::AnswerTooLarge {
                     ca,
@@ -272,6 +232,13 @@ impl CaClient {
         self.spiffe_id.as_ref().or(renewed)
     }
 
+    fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        Error::Transport {
+            ca: self.address.clone(),
+            source,
+        }
+    }
+
     fn too_late(&self, step: Step, limit: Duration) -> Error {
         Error::Deadline {
             ca: self.address.clone(),
@@ -291,16 +258,6 @@ fn comes_of_timeout(status: &tonic::Status) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// The `date` header has whole seconds, cut off: its middle is the best guess, at the middle of the call.
-fn told_time(metadata: &MetadataMap, sent: SystemTime, received: SystemTime) -> Option<CaTime> {
-    let date = metadata.get("date")?.to_str().ok()?;
-    let took = received.duration_since(sent).unwrap_or_default();
-    Some(CaTime {
-        there: httpdate::parse_http_date(date).ok()? + Duration::from_millis(500),
-        here: sent + took / 2,
-    })
 }
 
 fn warn_of_skew(svid: &Svid, now: SystemTime) {

@@ -23,12 +23,15 @@ mod address;
 pub mod agent;
 
 mod builder;
+mod ca_time;
+mod channel;
 mod client;
 mod clock;
 mod credential;
 mod csr;
 mod error;
 pub mod files;
+mod handshake;
 pub mod health;
 mod key;
 pub mod mtls;
@@ -43,8 +46,8 @@ pub use builder::BuildError;
 pub use builder::CaClientBuilder;
 
 pub use agent::Agent;
+pub use ca_time::CaTime;
 pub use client::CaClient;
-pub use client::CaTime;
 pub use client::Enrolled;
 pub use clock::CLOCK_TOLERANCE;
 pub use clock::Clock;
