@@ -29,6 +29,7 @@ mod client;
 mod clock;
 mod credential;
 mod csr;
+mod dial;
 mod error;
 pub mod files;
 mod handshake;

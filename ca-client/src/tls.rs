@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::address::CaAddress;
+use crate::dial::first_to_answer;
 use crate::error::Error;
 use crate::handshake::Judge;
 use crate::handshake::Peer;
@@ -46,7 +47,11 @@ impl Target<'_> {
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         let verdict = Arc::new(OnceLock::new());
         let config = self.config(&verdict)?;
-        let socket = TcpStream::connect((self.address.host(), self.address.port()))
+        let host = (self.address.host(), self.address.port());
+        let addresses = tokio::net::lookup_host(host)
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        let socket = first_to_answer(addresses.collect())
             .await
             .map_err(|source| self.unreachable(source))?;
         socket

@@ -106,3 +106,51 @@ fn utc(time: SystemTime) -> String {
 fn seconds(from: SystemTime, until: SystemTime) -> u64 {
     until.duration_since(from).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agent::Held;
+
+    #[test]
+    fn ready_is_who_has_an_unexpired_certificate_on_disk() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let held = Held {
+            spiffe_id: "spiffe://cluster.local/ns/shop/sa/cart".parse().unwrap(),
+            serial: "01".to_owned(),
+            not_before: SystemTime::UNIX_EPOCH,
+            not_after: end,
+        };
+        let failed = |older_until| Files::Failed {
+            message: "full".to_owned(),
+            older_until,
+        };
+        let late = end + Duration::from_secs(1);
+        let table = [
+            (Some(held.clone()), Files::Written { at: end }, end, None),
+            (None, Files::Pending, end, Some("no certificate yet")),
+            (Some(held.clone()), Files::NotWanted, late, Some("expired")),
+            (
+                Some(held.clone()),
+                Files::Pending,
+                end,
+                Some("not written yet"),
+            ),
+            (Some(held.clone()), failed(None), end, Some("full")),
+            (Some(held), failed(Some(end)), end, None),
+        ];
+        for (certificate, files, now, because) in table {
+            let status = Status {
+                certificate,
+                files,
+                ..Status::default()
+            };
+            let report = StatusReport::new(&status, now);
+            assert_eq!(report.ready, because.is_none(), "{status:?}");
+            let said = report.not_ready_because.unwrap_or_default();
+            assert!(said.contains(because.unwrap_or_default()), "{said}");
+        }
+    }
+}

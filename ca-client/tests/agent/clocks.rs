@@ -126,3 +126,36 @@ async fn a_clock_set_back_an_hour_under_a_spent_token_does_not_stop_renewal() {
     assert!((offset - 3600.0).abs() < 1.0, "{offset}");
     running.abort();
 }
+
+#[tokio::test]
+async fn what_ends_by_our_own_clock_before_it_is_due_is_renewed_when_it_ends() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    clock.set(2000);
+    let ca = FakeCa::honest().await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    clock.pass(1590);
+    two_looks().await;
+    assert_eq!(ca.asked().len(), 1, "too early");
+    // What the CA signs now would end then, too, but for the seconds that the test took.
+    clock.pass(15);
+    until(&mut status, |status| status.attempts > 1).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_always_due_is_no_hot_loop() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::honest().await;
+    let agent = agent_of(&ca, &clock, dir.path())
+        .renewal(ca_client::agent::Renewal::new(1e-9, 0.0).unwrap())
+        .build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals >= 1).await;
+    let took = until(&mut status, |status| status.renewals >= 11).await;
+    assert!(took >= Duration::from_millis(450), "{took:?}");
+    running.abort();
+}

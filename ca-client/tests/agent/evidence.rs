@@ -181,3 +181,26 @@ async fn the_jitter_is_drawn_once_for_each_certificate() {
     assert_eq!(draws.load(Ordering::Relaxed), 3);
     running.abort();
 }
+
+#[tokio::test]
+async fn a_token_that_is_replaced_goes_first_again() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::start(|pki, asked| match asked.authorization.as_deref() {
+        Some("Bearer spent") => Err(Status::unauthenticated("spent")),
+        _ => Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART)))),
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    std::fs::write(dir.path().join("token"), "spent").unwrap();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    for (token, renewals) in [("good", 1), ("spent", 2), ("fresh", 3)] {
+        std::fs::write(dir.path().join("token"), token).unwrap();
+        two_looks().await;
+        renew.notify_one();
+        until(&mut status, |status| status.renewals >= renewals).await;
+    }
+    let last = ca.asked().pop().unwrap();
+    assert_eq!(last.authorization.as_deref(), Some("Bearer fresh"));
+    running.abort();
+}

@@ -138,3 +138,17 @@ async fn an_older_certificate_that_is_still_good_on_disk_keeps_the_agent_ready()
     assert!(reason.contains("the files are not written"), "{reason}");
     running.abort();
 }
+
+#[tokio::test]
+async fn files_from_the_future_were_received_by_a_wrong_clock_and_are_renewed_at_once() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::honest().await;
+    left_behind(&ca, dir.path(), 0, 3600);
+    look_received(dir.path(), moment(600));
+    let agent = agent_of(&ca, &clock, dir.path());
+    let agent = with_files(agent, dir.path(), OutputOptions::default()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    running.abort();
+}
