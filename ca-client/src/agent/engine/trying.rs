@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::Current;
 use super::Engine;
+use super::LOOK;
 use super::Retry;
+use super::running::Running;
 use crate::agent::attempt::Attempt;
 use crate::agent::attempt::AttemptError;
 use crate::agent::attempt::Evidence;
 use crate::agent::backoff::Failed;
+use crate::agent::backoff::patience;
 use crate::agent::first_contact::FirstContactError;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
@@ -17,12 +20,13 @@ use crate::agent::status::Failure;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
 use crate::client::Enrolled;
+use crate::csr::CsrError;
+use crate::csr::KeyAndCsr;
 use crate::trust::Trust;
 
 impl Engine {
     /// Tries once, and notes what came of it.
     pub(super) async fn try_once(&mut self, began: Moment) {
-        self.status.send_modify(|status| status.attempts += 1);
         let outcome = self.ask(began).await;
         let now = Moment::now(self.settings.clock.as_ref());
         let took = now.steadily_since(began);
@@ -34,18 +38,55 @@ impl Engine {
         self.tell_next(now);
     }
 
-    async fn ask(&self, now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
-        let trust = self.trust()?;
-        let attempt = Attempt {
-            request: &self.settings.request,
-            trust: &trust,
-            spiffe_id: self.insisted.as_ref(),
-            token_file: self.settings.token_file.as_ref(),
-            own: self.held.as_ref().map(|held| held.svid.as_ref()),
+    /// Waits for the first outcome of one attempt, or of several: as long as there is none, another one
+    /// is begun from time to time. The files are looked after meanwhile.
+    async fn ask(&mut self, mut now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
+        let mut running = Running::default();
+        loop {
+            self.status.send_modify(|status| status.attempts += 1);
+            running.push(self.attempt(now)?.make());
+            let began = now;
+            while now.steadily_since(began) < patience(self.left(now)) {
+                tokio::select! {
+                    outcome = running.first() => return outcome,
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+                now = Moment::now(self.settings.clock.as_ref());
+                self.tend_files(now).await;
+            }
+        }
+    }
+
+    fn attempt(&mut self, now: Moment) -> Result<Attempt, AttemptError> {
+        Ok(Attempt {
+            trust: self.trust()?,
+            key: self.key()?,
+            request: self.settings.request.clone(),
+            spiffe_id: self.insisted.clone(),
+            token_file: self.settings.token_file.clone(),
+            own: self.held.as_ref().map(|held| Arc::clone(&held.svid)),
             first: self.first,
             now: now.wall,
-        };
-        attempt.make().await
+        })
+    }
+
+    fn key(&mut self) -> Result<Arc<KeyAndCsr>, CsrError> {
+        if let Some(key) = &self.key {
+            return Ok(Arc::clone(key));
+        }
+        let name = self.insisted.as_ref();
+        let name = name.or(self.settings.request.wanted_id());
+        let key = Arc::new(KeyAndCsr::generate(name)?);
+        self.key = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// What is left of the certificate; nothing if there is none.
+    fn left(&self, now: Moment) -> Duration {
+        self.held.as_ref().map_or(Duration::ZERO, |held| {
+            let end = held.svid.not_after();
+            end.duration_since(now.wall).unwrap_or_default()
+        })
     }
 
     /// The bundle, once there is one: what was given counts for first contact only.
@@ -91,6 +132,7 @@ impl Engine {
         self.bundle = Some(svid.roots().to_vec());
         self.insisted = Some(svid.spiffe_id().clone());
         self.first = evidence;
+        self.key = None;
         self.retry = None;
         self.on_disk = false;
         self.svids.send_replace(Some(Arc::clone(&svid)));
@@ -113,10 +155,10 @@ impl Engine {
             status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
             status.last_failure = Some(failure);
         });
-        let left = self.held.as_ref().map_or(Duration::ZERO, |held| {
-            let end = held.svid.not_after();
-            end.duration_since(now.wall).unwrap_or_default()
-        });
+        if error.is_about_the_request() {
+            self.key = None;
+        }
+        let left = self.left(now);
         let failed = Failed {
             times: self.status.borrow().failures_in_a_row,
             left,
