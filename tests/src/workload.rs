@@ -138,6 +138,19 @@ impl Workload {
         assert!(sent.unwrap().success());
     }
 
+    /// The most memory it ever had, in bytes.
+    ///
+    /// # Panics
+    /// Where there is no `/proc`.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        1024 * kilobytes.parse::<u64>().unwrap()
+    }
+
     /// Waits for its end: the exit code, if it was not killed.
     pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
