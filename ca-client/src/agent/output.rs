@@ -9,6 +9,7 @@ use crate::files::Combined;
 use crate::files::FilesError;
 use crate::files::OutputDir;
 use crate::files::OutputOptions;
+use crate::key::PrivateKey;
 use crate::svid::Svid;
 
 /// What an agent writes to, for as long as it runs.
@@ -55,6 +56,16 @@ impl Output {
         &self,
     ) -> Result<Option<Vec<proto::certificate::Certificate>>, FilesError> {
         files::stored_roots(&self.path)
+    }
+
+    /// The key that an earlier run asked for and that no certificate came for.
+    pub(super) fn requested(&self) -> Option<PrivateKey> {
+        files::requested::kept(&self.path)
+    }
+
+    /// Keeps a key across restarts until a certificate is written.
+    pub(super) fn keep_requested(&self, key: &PrivateKey) -> Result<(), FilesError> {
+        files::requested::keep(&self.path, key)
     }
 
     /// Makes sure that everything is where it was written. A run that was killed between the directory

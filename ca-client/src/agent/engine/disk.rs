@@ -14,7 +14,9 @@ use crate::agent::renewal::granted;
 use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
+use crate::csr::KeyAndCsr;
 use crate::files::FilesError;
+use crate::key::PrivateKey;
 use crate::svid::Svid;
 
 impl Engine {
@@ -23,8 +25,10 @@ impl Engine {
         let Some(output) = self.output.clone() else {
             return;
         };
-        let (roots, stored) =
-            blocking(output, |output| (output.stored_roots(), output.stored())).await;
+        let (roots, stored, requested) = blocking(output, |output| {
+            (output.stored_roots(), output.stored(), output.requested())
+        })
+        .await;
         match roots {
             Ok(roots) => self.bundle = roots,
             Err(error) => warn(&error, "the trust bundle of an earlier run is not used"),
@@ -35,6 +39,9 @@ impl Engine {
             tracing::warn!(
                 "the roots that were given share nothing with the trust bundle of the last run; the bundle counts"
             );
+        }
+        if let Some(key) = requested {
+            self.take_up_key(&key, stored.as_ref().ok().and_then(Option::as_ref));
         }
         match stored {
             Ok(Some((svid, since))) => self.take_up(svid, since),
@@ -70,6 +77,26 @@ impl Engine {
             renew_after: delay.saturating_sub(age),
         });
         self.tell_next(now);
+    }
+
+    /// Asks again for the key of an earlier run, unless that got its certificate.
+    fn take_up_key(&mut self, key: &PrivateKey, stored: Option<&(Svid, Option<SystemTime>)>) {
+        let is_certified = stored.is_some_and(|(svid, _)| svid.private_key_pkcs8().der() == key.der());
+        if !is_certified {
+            // What cannot be asked for is replaced by a new one.
+            self.key = self.request_for(key).ok().map(Arc::new);
+        }
+    }
+
+    /// Keeps a new key across restarts, where a token may have to pay for its certificate.
+    pub(super) async fn keep_key(&self, key: Arc<KeyAndCsr>) {
+        let Some(output) = self.output.clone() else {
+            return;
+        };
+        let kept = blocking(output, move |output| output.keep_requested(&key.key)).await;
+        if let Err(error) = kept {
+            warn(&error, "a restart may cost a one-time token");
+        }
     }
 
     /// Makes the files what is held.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::spiffe::SpiffeId;
+
 use super::Current;
 use super::Engine;
 use super::LOOK;
@@ -22,6 +24,7 @@ use crate::agent::status::one_line;
 use crate::client::Enrolled;
 use crate::csr::CsrError;
 use crate::csr::KeyAndCsr;
+use crate::key::PrivateKey;
 use crate::trust::Trust;
 
 impl Engine {
@@ -44,7 +47,7 @@ impl Engine {
         let mut running = Running::default();
         loop {
             self.status.send_modify(|status| status.attempts += 1);
-            running.push(self.attempt(now)?.make());
+            running.push(self.attempt(now).await?.make());
             let began = now;
             while now.steadily_since(began) < patience(self.left(now)) {
                 tokio::select! {
@@ -57,10 +60,10 @@ impl Engine {
         }
     }
 
-    fn attempt(&mut self, now: Moment) -> Result<Attempt, AttemptError> {
+    async fn attempt(&mut self, now: Moment) -> Result<Attempt, AttemptError> {
         Ok(Attempt {
             trust: self.trust()?,
-            key: self.key()?,
+            key: self.key(now).await?,
             request: self.settings.request.clone(),
             spiffe_id: self.insisted.clone(),
             token_file: self.settings.token_file.clone(),
@@ -70,15 +73,26 @@ impl Engine {
         })
     }
 
-    fn key(&mut self) -> Result<Arc<KeyAndCsr>, CsrError> {
+    /// The key that waits for its certificate, or a new one.
+    async fn key(&mut self, now: Moment) -> Result<Arc<KeyAndCsr>, CsrError> {
         if let Some(key) = &self.key {
             return Ok(Arc::clone(key));
         }
-        let name = self.insisted.as_ref();
-        let name = name.or(self.settings.request.wanted_id());
-        let key = Arc::new(KeyAndCsr::generate(name)?);
+        let key = Arc::new(KeyAndCsr::generate(self.wanted_name())?);
+        if self.left(now).is_zero() {
+            self.keep_key(Arc::clone(&key)).await;
+        }
         self.key = Some(Arc::clone(&key));
         Ok(key)
+    }
+
+    pub(super) fn request_for(&self, key: &PrivateKey) -> Result<KeyAndCsr, CsrError> {
+        KeyAndCsr::for_key(key, self.wanted_name())
+    }
+
+    fn wanted_name(&self) -> Option<&SpiffeId> {
+        let insisted = self.insisted.as_ref();
+        insisted.or(self.settings.request.wanted_id())
     }
 
     /// What is left of the certificate; nothing if there is none.
