@@ -89,9 +89,12 @@ impl Output {
             self.dir = None;
             self.dir = Some(OutputDir::open(&self.path, self.options)?);
         }
-        if let Some(dir) = &self.dir {
-            dir.write(svid, now)?;
+        let written = self.dir.as_ref().map_or(Ok(()), |dir| dir.write(svid, now));
+        if written.as_ref().is_err_and(FilesError::is_read_only) {
+            // Nobody can take the directory from us now, but a mount that is held cannot be repaired.
+            self.dir = None;
         }
+        written?;
         match &self.combined {
             Some(combined) => combined.write(svid),
             None => Ok(()),
