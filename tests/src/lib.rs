@@ -12,6 +12,7 @@ pub mod agent;
 pub mod binaries;
 pub mod ca;
 pub mod doubles;
+pub mod faketime;
 pub mod impostor;
 pub mod jwt;
 pub mod load;

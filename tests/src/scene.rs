@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,6 +14,7 @@ use crate::jwt::TokenIssuer;
 use crate::jwt::claims;
 use crate::jwt::unix_now;
 use crate::workload::Workload;
+use crate::workload::command;
 
 /// Everything an agent needs, in one directory.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Scene {
     pub ca: Option<TestCa>,
     /// Its address, always.
     pub grpc: SocketAddr,
+    /// More variables for the CA when it returns.
+    pub ca_env: Vec<(String, String)>,
 }
 
 impl Scene {
@@ -41,6 +45,7 @@ impl Scene {
         std::fs::write(dir.path().join("roots.pem"), ca.roots_pem()).unwrap();
         let scene = Self {
             grpc: ca.grpc,
+            ca_env: Vec::new(),
             ca: Some(ca),
             dir,
             issuer,
@@ -85,7 +90,10 @@ impl Scene {
     pub fn ca_returns(&mut self) {
         let issuers = self.dir.path().join("issuers.yaml");
         let setup = setup(self.dir.path(), &issuers, Some(self.grpc));
-        self.ca = Some(TestCa::start_with(setup));
+        self.ca = Some(TestCa::start_with(Setup {
+            env: self.ca_env.clone(),
+            ..setup
+        }));
     }
 
     /// The output directory.
@@ -108,6 +116,19 @@ impl Scene {
     /// # Errors
     /// What it printed before it ended, after the exit code.
     pub fn try_agent(&self, more: &[&str]) -> Result<Workload, String> {
+        Workload::of(&mut self.command(more))
+    }
+
+    /// As [`Self::agent`], with more variables.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn agent_in(&self, env: &[(String, String)], more: &[&str]) -> Workload {
+        Workload::of(self.command(more).envs(env.iter().cloned())).unwrap()
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
         let ca = format!("--ca-addr={}", self.grpc);
         let defaults = [
             &ca,
@@ -122,7 +143,7 @@ impl Scene {
         };
         let mut args: Vec<&str> = defaults.into_iter().filter(|it| !is_given(it)).collect();
         args.extend(more);
-        Workload::try_start(self.dir.path(), &args)
+        command(self.dir.path(), &args)
     }
 }
 

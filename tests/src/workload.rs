@@ -54,7 +54,18 @@ impl Workload {
     /// # Panics
     /// When there is no program.
     pub fn try_start(dir: &Path, args: &[&str]) -> Result<Self, String> {
-        let mut child = command(dir, args).spawn().unwrap();
+        Self::of(&mut command(dir, args))
+    }
+
+    /// As [`Self::try_start`], for a command that was changed.
+    ///
+    /// # Errors
+    /// What it printed before it ended, after the exit code.
+    ///
+    /// # Panics
+    /// When there is no program.
+    pub fn of(command: &mut Command) -> Result<Self, String> {
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut line = String::new();
