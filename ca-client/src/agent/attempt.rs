@@ -37,7 +37,7 @@ pub(super) struct Attempt {
     /// answer was lost is good once more, but for no other key.
     pub(super) key: Arc<KeyAndCsr>,
     pub(super) token_file: Option<PathBuf>,
-    /// Our certificate; it is shown only while it is valid.
+    /// Our certificate; it is shown until it expires, even if it begins later by a clock that is behind.
     pub(super) own: Option<Arc<Svid>>,
     pub(super) first: Evidence,
     pub(super) now: SystemTime,
@@ -83,7 +83,7 @@ impl Attempt {
             Evidence::Certificate => self
                 .own
                 .as_ref()
-                .filter(|svid| svid.is_valid_at(self.now))
+                .filter(|svid| svid.not_after() >= self.now)
                 .map(|svid| Credential::identity(svid.as_ref().clone())),
         }
     }

@@ -57,7 +57,8 @@ async fn a_clock_set_back_an_hour_makes_nothing_due_by_itself() {
     running.abort();
 }
 
-/// An agent whose clock is off by `skew` renews at half of the life, and knows the offset.
+/// An agent whose clock is off by `skew` renews at half of the life, without a token
+/// too, and knows the offset.
 async fn renews_on_time_with(skew: i64) {
     let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
     clock.set(skew);
@@ -71,8 +72,10 @@ async fn renews_on_time_with(skew: i64) {
     clock.pass(1790);
     two_looks().await;
     assert_eq!(ca.asked().len(), 1, "too early, skew {skew}");
+    std::fs::remove_file(dir.path().join("token")).unwrap();
     clock.pass(20);
     until(&mut status, |status| status.renewals == 2).await;
+    assert_eq!(ca.asked()[1].client_certificates, 2, "by certificate");
     running.abort();
 }
 
