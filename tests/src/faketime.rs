@@ -20,7 +20,9 @@ impl FakeTime {
     )]
     pub fn new(dir: &Path, name: &str) -> Option<Self> {
         let Ok(library) = std::env::var("SIGNET_TEST_FAKETIME") else {
-            crate::mount::skip("the clocks group needs libfaketime, and runs through tests/clocks/run");
+            crate::mount::skip(
+                "the clocks group needs libfaketime, and runs through tests/clocks/run",
+            );
             return None;
         };
         let file = dir.join(name);

@@ -180,7 +180,9 @@ async fn answer(mut respond: SendResponse<Chunk>, manner: Manner) {
         std::future::pending::<()>().await;
     }
     let head = http::Response::builder().header("content-type", "application/grpc");
-    let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+    let mut body = respond
+        .send_response(head.body(()).unwrap(), false)
+        .unwrap();
     match manner {
         Manner::DrippingAnswer => {
             let mut next = message_head(1000);

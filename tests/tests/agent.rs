@@ -1,11 +1,6 @@
 //! The agent as its neighbours see it: files, health, outages, restarts, kills.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "tests"
-)]
+#![expect(clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
 
 use std::time::Duration;
 use std::time::Instant;

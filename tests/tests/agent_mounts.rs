@@ -1,7 +1,12 @@
 //! Group "mounts", the agent's part: an output directory on a disk that fills up, and on one that turns
 //! read-only. Runs through `tests/mounts/run`, which knows whether it may mount.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::fs;
 use std::path::Path;

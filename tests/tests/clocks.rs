@@ -1,7 +1,12 @@
 //! Group "clocks": clocks that jump under a running agent, and clocks that differ from the CA's, from outside.
 //! Runs through `tests/clocks/run`. The same by a clock with hands is in ca-client's own tests.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::time::Duration;
 
@@ -43,9 +48,15 @@ async fn is_renewed(agent: &Workload, before: &str, offset: f64, what: &str) {
     let seen = agent.status()["ca_clock_offset_seconds"].as_f64().unwrap();
     eprintln!("{what}: a certificate after {took:?}, offset {seen:.3} s");
     assert!((seen - offset).abs() < 1.0, "{seen}, expected {offset}");
-    let metric = format!("signet_agent_ca_clock_offset_seconds {}", agent.status()["ca_clock_offset_seconds"]);
+    let metric = format!(
+        "signet_agent_ca_clock_offset_seconds {}",
+        agent.status()["ca_clock_offset_seconds"]
+    );
     let metrics = agent.get("/metrics").1;
-    assert!(metrics.contains(metric.split('.').next().unwrap()), "{metrics}");
+    assert!(
+        metrics.contains(metric.split('.').next().unwrap()),
+        "{metrics}"
+    );
 }
 
 async fn first_serial(agent: &Workload) -> String {
@@ -65,11 +76,20 @@ async fn after_a_suspend_of_a_day_a_certificate_is_there_within_five_seconds() {
     ca.set(DAY);
     scene.ca_returns();
     agent_time.set(DAY);
-    agent.wait_until(FIVE_SECONDS, |status| !ready(status)).await;
+    agent
+        .wait_until(FIVE_SECONDS, |status| !ready(status))
+        .await;
     is_renewed(&agent, &before, 0.0, "a day forward").await;
-    assert!(agent.log().contains("the clock jumped, or the machine slept"));
+    assert!(
+        agent
+            .log()
+            .contains("the clock jumped, or the machine slept")
+    );
     let metrics = agent.get("/metrics").1;
-    assert!(metrics.contains("signet_agent_clock_jumps_total 1"), "{metrics}");
+    assert!(
+        metrics.contains("signet_agent_clock_jumps_total 1"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -105,7 +125,9 @@ async fn does_not_mind(skew: i32) {
     let agent = scene.agent_in(&agent_time.env(), &["--ttl=1h"]);
     is_renewed(&agent, "", -f64::from(skew), &format!("skew {skew} s")).await;
     let next = agent.status()["next_attempt"].as_str().unwrap().to_owned();
-    let next = OffsetDateTime::parse(&next, &Rfc3339).unwrap().unix_timestamp();
+    let next = OffsetDateTime::parse(&next, &Rfc3339)
+        .unwrap()
+        .unix_timestamp();
     let here = i64::try_from(unix_now()).unwrap() + i64::from(skew);
     let minutes = (next - here) / 60;
     assert!((26..=34).contains(&minutes), "renewal in {minutes} minutes");

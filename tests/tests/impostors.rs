@@ -1,7 +1,12 @@
 //! What an agent makes of a server at the CA's address that keeps it waiting, or floods it: each attempt
 //! ends by its deadline, memory stays bounded, and a CA that is back is noticed at once.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::time::Duration;
 

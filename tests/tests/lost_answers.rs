@@ -1,6 +1,11 @@
 //! A one-time token whose answer is lost on the way: the CA spent it, and the agent still gets its certificate.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::time::Duration;
 
@@ -14,7 +19,14 @@ const SOON: Duration = Duration::from_secs(20);
 /// Waits until the CA has spent the token, and maybe until the leaf it was spent on is recorded.
 async fn spent(scene: &Scene, is_recorded: bool) {
     let ca = scene.ca.as_ref().unwrap();
-    let list = ["certs", "list", "--spiffe-id", tests::CART, "--output", "json"];
+    let list = [
+        "certs",
+        "list",
+        "--spiffe-id",
+        tests::CART,
+        "--output",
+        "json",
+    ];
     let is_listed = async || {
         let listed = ca.operator(&list);
         let is_enough = !is_recorded || !listed.contains("may-exist");

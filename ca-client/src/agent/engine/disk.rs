@@ -81,7 +81,8 @@ impl Engine {
 
     /// Asks again for the key of an earlier run, unless that got its certificate.
     fn take_up_key(&mut self, key: &PrivateKey, stored: Option<&(Svid, Option<SystemTime>)>) {
-        let is_certified = stored.is_some_and(|(svid, _)| svid.private_key_pkcs8().der() == key.der());
+        let is_certified =
+            stored.is_some_and(|(svid, _)| svid.private_key_pkcs8().der() == key.der());
         if !is_certified {
             // What cannot be asked for is replaced by a new one.
             self.key = self.request_for(key).ok().map(Arc::new);

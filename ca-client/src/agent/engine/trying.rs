@@ -92,7 +92,7 @@ impl Engine {
 
     fn wanted_name(&self) -> Option<&SpiffeId> {
         let insisted = self.insisted.as_ref();
-        insisted.or(self.settings.request.wanted_id())
+        insisted.or_else(|| self.settings.request.wanted_id())
     }
 
     /// What is left of the certificate; nothing if there is none.
