@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::poll::until;
+
 /// What it does to those who come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -87,6 +89,12 @@ impl Impostor {
     #[must_use]
     pub fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// Waits until somebody is connected.
+    pub async fn has_company(&self) {
+        let company = async || (!self.connections.lock().await.is_empty()).then_some(());
+        until("a connection", Duration::from_secs(20), company).await;
     }
 
     /// Leaves the address to others, and those who are connected where they are.

@@ -118,3 +118,19 @@ async fn a_handshake_that_hangs_does_not_hold_up_the_recovery() {
 async fn a_request_that_hangs_does_not_hold_up_the_recovery() {
     is_not_held_up_by(Manner::Silent).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_are_looked_after_while_an_attempt_hangs() {
+    let mut scene = Scene::new();
+    let agent = scene.agent(&["--timeout=10m", "--ttl=1h"]);
+    agent.wait_until(FIVE_SECONDS, ready).await;
+    scene.ca_goes();
+    let impostor = Impostor::start(scene.grpc, Manner::Mute).await;
+    agent.signal("HUP");
+    impostor.has_company().await;
+    std::fs::remove_dir_all(scene.out()).unwrap();
+    agent
+        .wait_until(FIVE_SECONDS, |_| look(&scene.out()).is_ok())
+        .await;
+    assert_eq!(agent.status()["failures_in_a_row"], 0);
+}
