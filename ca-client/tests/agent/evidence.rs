@@ -94,6 +94,30 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_key_and_a_renewal_with_a
     assert_ne!(asked[1], asked[2]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_answer_is_not_given_up_for_a_later_refusal() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let is_first = AtomicBool::new(true);
+    let (_nobody_sends, never) = std::sync::mpsc::channel::<()>();
+    let never = std::sync::Mutex::new(never);
+    let ca = FakeCa::start(move |pki, asked| {
+        if !is_first.swap(false, Ordering::Relaxed) {
+            return Err(Status::aborted("the same request is being answered"));
+        }
+        let slow = never.lock().unwrap();
+        drop(slow.recv_timeout(std::time::Duration::from_millis(3800)));
+        Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART))))
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    assert_eq!(ca.asked().len(), 2, "another attempt was begun beside it");
+    assert_eq!(status.borrow().failures, 0);
+    running.abort();
+}
+
 #[tokio::test]
 async fn a_request_that_the_ca_does_not_want_is_not_made_again_with_the_same_key() {
     let asked = requests_after(Status::permission_denied("that key is denied")).await;

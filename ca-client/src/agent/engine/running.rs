@@ -1,4 +1,4 @@
-//! Which of several attempts ends first? The others are dropped with it.
+//! Which of several attempts ends first? The others go on.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,17 +13,27 @@ impl<T> Running<T> {
         self.0.push(Box::pin(attempt));
     }
 
-    /// The outcome of the first to end. Nothing is lost when this is dropped before.
+    /// The outcome of the first to end, which runs no more. Nothing is lost when this is dropped before.
     pub(super) async fn first(&mut self) -> T {
         std::future::poll_fn(|context| {
-            for attempt in &mut self.0 {
-                if let Poll::Ready(outcome) = attempt.as_mut().poll(context) {
-                    return Poll::Ready(outcome);
+            let mut ended = None;
+            self.0.retain_mut(|attempt| {
+                if ended.is_none()
+                    && let Poll::Ready(outcome) = attempt.as_mut().poll(context)
+                {
+                    ended = Some(outcome);
+                    return false;
                 }
-            }
-            Poll::Pending
+                true
+            });
+            ended.map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

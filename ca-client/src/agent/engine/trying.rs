@@ -41,8 +41,9 @@ impl Engine {
         self.tell_next(now);
     }
 
-    /// Waits for the first outcome of one attempt, or of several: as long as there is none, another one
-    /// is begun from time to time. The files are looked after meanwhile.
+    /// Waits for the outcome of one attempt, or of several: as long as there is none, another one is begun
+    /// from time to time. A failure counts when it is the last, or the CA asks for patience: it must not
+    /// be what ends an older attempt that is only slow. The files are looked after meanwhile.
     async fn ask(&mut self, mut now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
         let mut running = Running::default();
         loop {
@@ -51,7 +52,10 @@ impl Engine {
             let began = now;
             while now.steadily_since(began) < patience(self.left(now)) {
                 tokio::select! {
-                    outcome = running.first() => return outcome,
+                    outcome = running.first() => match outcome {
+                        Err(error) if !running.is_empty() && error.pushback().is_none() => {}
+                        outcome => return outcome,
+                    },
                     () = tokio::time::sleep(LOOK) => {}
                 }
                 now = Moment::now(self.settings.clock.as_ref());
