@@ -77,6 +77,11 @@ impl CaClientBuilder {
         self
     }
 
+    /// What [`Self::spiffe_id`] was given.
+    pub(crate) fn wanted_id(&self) -> Option<&SpiffeId> {
+        self.spiffe_id.as_ref()
+    }
+
     /// The lifetime to ask for, in whole seconds; one hour by default. The CA may grant less.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;

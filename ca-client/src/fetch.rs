@@ -165,7 +165,7 @@ fn credential(options: &CaOptions, out: &Path, now: SystemTime) -> Result<Creden
         Some(path) if path.as_os_str() == "-" => token_from_stdin(),
         Some(path) => Ok(Credential::token_file(path)),
         None => match files::stored(out)? {
-            Some(svid) if svid.is_valid_at(now) => {
+            Some(svid) if svid.not_after() >= now => {
                 tracing::info!(
                     spiffe_id = %svid.spiffe_id(),
                     "no --token-file: renewing the certificate in the output directory over mutual TLS"

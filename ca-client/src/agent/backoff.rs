@@ -37,6 +37,13 @@ impl Failed {
     }
 }
 
+/// How long to wait for the outcome of one attempt before another is made beside it, with `left` of the
+/// certificate. A request that went into a black hole must not be what keeps us from a CA that is back;
+/// a CA that is only slow answers the first one in the end.
+pub(super) fn patience(left: Duration) -> Duration {
+    (left / 20).clamp(FLOOR, LONGEST)
+}
+
 const FIRST: Duration = Duration::from_millis(250);
 const LEAST: Duration = Duration::from_millis(20);
 /// With no certificate left, the CA is asked at least this often, so that one is there within five
@@ -82,6 +89,13 @@ mod tests {
             ..failed(99, Duration::ZERO)
         };
         assert_eq!(refused.wait(1.0), FLOOR_REFUSED);
+    }
+
+    #[test]
+    fn patience_lasts_while_the_certificate_does() {
+        assert_eq!(patience(HOUR), LONGEST);
+        assert_eq!(patience(HOUR / 6), Duration::from_secs(30));
+        assert_eq!(patience(Duration::ZERO), FLOOR);
     }
 
     #[test]

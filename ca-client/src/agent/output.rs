@@ -9,6 +9,7 @@ use crate::files::Combined;
 use crate::files::FilesError;
 use crate::files::OutputDir;
 use crate::files::OutputOptions;
+use crate::key::PrivateKey;
 use crate::svid::Svid;
 
 /// What an agent writes to, for as long as it runs.
@@ -70,6 +71,16 @@ impl Output {
         self.check(&svid).ok().map(|()| svid.not_after())
     }
 
+    /// The key that an earlier run asked for and that no certificate came for.
+    pub(super) fn requested(&self) -> Option<PrivateKey> {
+        files::requested::kept(&self.path)
+    }
+
+    /// Keeps a key across restarts until a certificate is written.
+    pub(super) fn keep_requested(&self, key: &PrivateKey) -> Result<(), FilesError> {
+        files::requested::keep(&self.path, key)
+    }
+
     /// Makes sure that everything is where it was written. A run that was killed between the directory
     /// and the combined file left an old one of those.
     pub(super) fn check(&self, svid: &Svid) -> Result<(), FilesError> {
@@ -91,9 +102,12 @@ impl Output {
             self.dir = None;
             self.dir = Some(OutputDir::open(&self.path, self.options)?);
         }
-        if let Some(dir) = &self.dir {
-            dir.write(svid, now)?;
+        let written = self.dir.as_ref().map_or(Ok(()), |dir| dir.write(svid, now));
+        if written.as_ref().is_err_and(FilesError::is_read_only) {
+            // Nobody can take the directory from us now, but a mount that is held cannot be repaired.
+            self.dir = None;
         }
+        written?;
         match &self.combined {
             Some(combined) => combined.write(svid),
             None => Ok(()),

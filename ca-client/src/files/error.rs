@@ -79,6 +79,11 @@ pub enum FilesError {
 }
 
 impl FilesError {
+    /// Whether nobody can write there now: it is a matter of the file system.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
     /// For `map_err`: the system's answer to `action` at `path`.
     pub(super) fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

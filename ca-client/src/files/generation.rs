@@ -23,6 +23,8 @@ use super::FilesError;
 /// A generation under construction. Dropped before [`Self::keep`], it disappears.
 #[derive(Debug)]
 pub(super) struct Generation {
+    /// Where it will be found: what errors name, since they are compared and nobody knows our own name.
+    parent: PathBuf,
     path: PathBuf,
     name: String,
     kept: bool,
@@ -36,15 +38,16 @@ impl Generation {
         fs::DirBuilder::new()
             .mode(0o755)
             .create(&path)
-            .map_err(FilesError::at(&path, "make the directory"))?;
+            .map_err(FilesError::at(parent, "make a directory in"))?;
         let generation = Self {
+            parent: parent.to_owned(),
             path,
             name,
             kept: false,
         };
         // The files' own modes say who may read; a umask must not shut them in.
         fs::set_permissions(&generation.path, fs::Permissions::from_mode(0o755))
-            .map_err(FilesError::at(&generation.path, "set the permissions of"))?;
+            .map_err(FilesError::at(parent, "set permissions in"))?;
         Ok(generation)
     }
 
@@ -68,7 +71,7 @@ impl Generation {
     /// Writes one file, on disk when this returns.
     pub(super) fn put(&self, name: &str, content: &[u8], access: Access) -> Result<(), FilesError> {
         let path = self.path.join(name);
-        let failed = |source| FilesError::at(&path, "write")(source);
+        let failed = |source| FilesError::at(&self.parent.join(name), "write")(source);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -86,7 +89,7 @@ impl Generation {
     pub(super) fn sync(&self) -> Result<(), FilesError> {
         File::open(&self.path)
             .and_then(|handle| handle.sync_all())
-            .map_err(FilesError::at(&self.path, "sync"))
+            .map_err(FilesError::at(&self.parent, "sync a directory in"))
     }
 
     /// Something leads here now: it stays.

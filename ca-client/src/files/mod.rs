@@ -12,6 +12,7 @@ mod link;
 mod names;
 mod owner;
 mod read;
+pub(crate) mod requested;
 
 use std::fs;
 use std::fs::File;
@@ -154,6 +155,7 @@ impl OutputDir {
             link::remove(&self.dir, name, &Path::new(DATA).join(name))?;
         }
         self.sync()?;
+        requested::forget(&self.dir)?;
         let keep = [Some(kept), previous];
         generation::remove_all_but(&self.dir, keep.iter().flatten());
         Ok(())

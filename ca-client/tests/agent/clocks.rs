@@ -84,6 +84,22 @@ async fn a_skew_of_ten_minutes_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_begins_later_by_a_slow_clock_is_shown_all_the_same() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    clock.set(-590);
+    let ca = FakeCa::honest().await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    std::fs::remove_file(dir.path().join("token")).unwrap();
+    renew.notify_one();
+    until(&mut status, |status| status.renewals == 2).await;
+    assert_eq!(ca.asked()[1].client_certificates, 2);
+    running.abort();
+}
+
+#[tokio::test]
 async fn a_clock_a_day_ahead_keeps_the_certificate_and_recovers_when_it_is_put_right() {
     let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
     let ca = FakeCa::honest().await;

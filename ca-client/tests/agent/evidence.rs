@@ -1,6 +1,7 @@
 //! Which evidence is shown, and what a refusal or a plea for patience changes.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -62,6 +63,67 @@ async fn a_token_that_was_refused_is_not_waited_for_longer_than_it_takes_to_repl
     std::fs::write(dir.path().join("token"), "fresh").unwrap();
     until(&mut status, |status| status.renewals == 1).await;
     running.abort();
+}
+
+/// The certificate requests that reach a CA whose first answer is `first`, the next ones being good.
+async fn requests_after(first: Status) -> Vec<String> {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let is_first = AtomicBool::new(true);
+    let ca = FakeCa::start(move |pki, asked| {
+        let issued = pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART)));
+        match is_first.swap(false, Ordering::Relaxed) {
+            true => Err(first.clone()),
+            false => Ok(issued),
+        }
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let (mut status, renew) = (agent.status(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    renew.notify_one();
+    until(&mut status, |status| status.renewals == 2).await;
+    running.abort();
+    ca.asked().into_iter().map(|asked| asked.csr).collect()
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_with_the_same_key_and_a_renewal_with_another() {
+    let asked = requests_after(Status::unavailable("issued, and lost on the way")).await;
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[0], asked[1]);
+    assert_ne!(asked[1], asked[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_answer_is_not_given_up_for_a_later_refusal() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let is_first = AtomicBool::new(true);
+    let (_nobody_sends, never) = std::sync::mpsc::channel::<()>();
+    let never = std::sync::Mutex::new(never);
+    let ca = FakeCa::start(move |pki, asked| {
+        if !is_first.swap(false, Ordering::Relaxed) {
+            return Err(Status::aborted("the same request is being answered"));
+        }
+        let slow = never.lock().unwrap();
+        let _nothing_came = slow.recv_timeout(std::time::Duration::from_millis(3800));
+        Ok(pki.answer(pki.leaf(&asked.csr, &Leaf::named(CART))))
+    })
+    .await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.renewals == 1).await;
+    assert_eq!(ca.asked().len(), 2, "another attempt was begun beside it");
+    assert_eq!(status.borrow().failures, 0);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_request_that_the_ca_does_not_want_is_not_made_again_with_the_same_key() {
+    let asked = requests_after(Status::permission_denied("that key is denied")).await;
+    assert_eq!(asked.len(), 3);
+    assert_ne!(asked[0], asked[1]);
 }
 
 #[tokio::test]

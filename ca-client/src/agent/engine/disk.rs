@@ -14,7 +14,9 @@ use crate::agent::renewal::granted;
 use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
+use crate::csr::KeyAndCsr;
 use crate::files::FilesError;
+use crate::key::PrivateKey;
 use crate::svid::Svid;
 
 impl Engine {
@@ -23,9 +25,10 @@ impl Engine {
         let Some(output) = self.output.clone() else {
             return;
         };
-        let (roots, stored, as_asked) = blocking(output, |output| {
+        let (roots, stored, requested, as_asked) = blocking(output, |output| {
             let as_asked = output.is_as_asked();
-            (output.stored_roots(), output.stored(), as_asked)
+            let requested = output.requested();
+            (output.stored_roots(), output.stored(), requested, as_asked)
         })
         .await;
         self.on_disk = as_asked;
@@ -39,6 +42,9 @@ impl Engine {
             tracing::warn!(
                 "the roots that were given share nothing with the trust bundle of the last run; the bundle counts"
             );
+        }
+        if let Some(key) = requested {
+            self.take_up_key(&key, stored.as_ref().ok().and_then(Option::as_ref));
         }
         match stored {
             Ok(Some((svid, since))) => self.take_up(svid, since),
@@ -82,6 +88,27 @@ impl Engine {
             renew_after: by_receipt.min(by_date),
         });
         self.tell_next(now);
+    }
+
+    /// Asks again for the key of an earlier run, unless that got its certificate.
+    fn take_up_key(&mut self, key: &PrivateKey, stored: Option<&(Svid, Option<SystemTime>)>) {
+        let is_certified =
+            stored.is_some_and(|(svid, _)| svid.private_key_pkcs8().der() == key.der());
+        if !is_certified {
+            // What cannot be asked for is replaced by a new one.
+            self.key = self.request_for(key).ok().map(Arc::new);
+        }
+    }
+
+    /// Keeps a new key across restarts, where a token may have to pay for its certificate.
+    pub(super) async fn keep_key(&self, key: Arc<KeyAndCsr>) {
+        let Some(output) = self.output.clone() else {
+            return;
+        };
+        let kept = blocking(output, move |output| output.keep_requested(&key.key)).await;
+        if let Err(error) = kept {
+            warn(&error, "a restart may cost a one-time token");
+        }
     }
 
     /// Makes the files what is held.

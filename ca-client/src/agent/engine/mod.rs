@@ -3,6 +3,7 @@
 
 mod disk;
 mod hooks;
+mod running;
 mod trying;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::attempt::Evidence;
 use super::moment::Moment;
 use super::status::Status;
 use super::watched::Watched;
+use crate::csr::KeyAndCsr;
 use crate::svid::Svid;
 
 /// The agent at work.
@@ -39,6 +41,8 @@ pub(super) struct Engine {
     bundle: Option<Vec<Certificate>>,
     /// Renewals keep this name.
     insisted: Option<SpiffeId>,
+    /// What the CA is asked to certify, until it did.
+    key: Option<Arc<KeyAndCsr>>,
     first: Evidence,
     token: Watched,
     roots: Watched,
@@ -88,6 +92,7 @@ impl Engine {
             held: None,
             bundle: None,
             insisted: None,
+            key: None,
             first: Evidence::Token,
             retry: None,
             complaint: None,

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::spiffe::SpiffeId;
+
 use super::Current;
 use super::Engine;
+use super::LOOK;
 use super::Retry;
+use super::running::Running;
 use crate::agent::attempt::Attempt;
 use crate::agent::attempt::AttemptError;
 use crate::agent::attempt::Evidence;
 use crate::agent::backoff::Failed;
+use crate::agent::backoff::patience;
 use crate::agent::first_contact::FirstContactError;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
@@ -17,16 +22,15 @@ use crate::agent::status::Failure;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
 use crate::client::Enrolled;
+use crate::csr::CsrError;
+use crate::csr::KeyAndCsr;
 use crate::error::Error;
+use crate::key::PrivateKey;
 use crate::trust::Trust;
 
 impl Engine {
     /// Tries once, and notes what came of it.
     pub(super) async fn try_once(&mut self, began: Moment) {
-        self.status.send_modify(|status| {
-            status.attempts += 1;
-            status.retries += u64::from(status.is_failing());
-        });
         let outcome = self.ask(began).await;
         let now = Moment::now(self.settings.clock.as_ref());
         let took = now.steadily_since(began);
@@ -38,19 +42,75 @@ impl Engine {
         self.tell_next(now);
     }
 
-    async fn ask(&self, now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
-        let trust = self.trust()?;
+    /// Waits for the outcome of one attempt, or of several: as long as there is none, another one is begun
+    /// from time to time. A failure counts when it is the last, or the CA asks for patience: it must not
+    /// be what ends an older attempt that is only slow. The files are looked after meanwhile.
+    async fn ask(&mut self, mut now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
+        let mut running = Running::default();
+        loop {
+            self.status.send_modify(|status| {
+                status.attempts += 1;
+                status.retries += u64::from(status.is_failing());
+            });
+            running.push(self.attempt(now).await?.make());
+            let began = now;
+            while now.steadily_since(began) < patience(self.left(now)) {
+                tokio::select! {
+                    outcome = running.first() => match outcome {
+                        Err(error) if !running.is_empty() && error.pushback().is_none() => {}
+                        outcome => return outcome,
+                    },
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+                now = Moment::now(self.settings.clock.as_ref());
+                self.tend_files(now).await;
+            }
+        }
+    }
+
+    async fn attempt(&mut self, now: Moment) -> Result<Attempt, AttemptError> {
         let moment = self.ca_has_passed(now);
-        let attempt = Attempt {
-            request: &self.settings.request.clone().no_earlier_than(moment),
-            trust: &trust,
-            spiffe_id: self.insisted.as_ref(),
-            token_file: self.settings.token_file.as_ref(),
-            own: self.held.as_ref().map(|held| held.svid.as_ref()),
+        Ok(Attempt {
+            trust: self.trust()?,
+            key: self.key(now).await?,
+            request: self.settings.request.clone().no_earlier_than(moment),
+            spiffe_id: self.insisted.clone(),
+            token_file: self.settings.token_file.clone(),
+            own: self.held.as_ref().map(|held| Arc::clone(&held.svid)),
             first: self.first,
             now: moment,
-        };
-        attempt.make().await
+        })
+    }
+
+    /// The key that waits for its certificate, or a new one.
+    async fn key(&mut self, now: Moment) -> Result<Arc<KeyAndCsr>, CsrError> {
+        if let Some(key) = &self.key {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(KeyAndCsr::generate(self.wanted_name())?);
+        if self.left(now).is_zero() {
+            self.keep_key(Arc::clone(&key)).await;
+        }
+        self.key = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    pub(super) fn request_for(&self, key: &PrivateKey) -> Result<KeyAndCsr, CsrError> {
+        KeyAndCsr::for_key(key, self.wanted_name())
+    }
+
+    fn wanted_name(&self) -> Option<&SpiffeId> {
+        let insisted = self.insisted.as_ref();
+        insisted.or_else(|| self.settings.request.wanted_id())
+    }
+
+    /// What is left of the certificate; nothing if there is none.
+    fn left(&self, now: Moment) -> Duration {
+        self.held.as_ref().map_or(Duration::ZERO, |held| {
+            let end = held.svid.not_after();
+            end.duration_since(self.ca_has_passed(now))
+                .unwrap_or_default()
+        })
     }
 
     /// The bundle, once there is one: what was given counts for first contact only.
@@ -96,6 +156,7 @@ impl Engine {
         self.bundle = Some(svid.roots().to_vec());
         self.insisted = Some(svid.spiffe_id().clone());
         self.first = evidence;
+        self.key = None;
         self.retry = None;
         self.complaint = None;
         self.forced = false;
@@ -120,14 +181,13 @@ impl Engine {
             status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
             status.last_failure = Some(failure);
         });
-        let left = self.held.as_ref().map_or(Duration::ZERO, |held| {
-            let end = held.svid.not_after();
-            end.duration_since(self.ca_has_passed(now))
-                .unwrap_or_default()
-        });
         if may_be_a_refusal_by_tls(error) {
             self.first = Evidence::Token;
         }
+        if error.is_about_the_request() {
+            self.key = None;
+        }
+        let left = self.left(now);
         let failed = Failed {
             times: self.status.borrow().failures_in_a_row,
             left,
