@@ -13,6 +13,8 @@ use arc_swap::ArcSwap;
 
 mod algorithm;
 pub mod bundle;
+mod ca_certificate;
+pub mod create;
 mod generation;
 pub mod key;
 mod pem_blocks;
