@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::fs::Permissions;
 use std::io;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -75,13 +76,15 @@ impl Place {
             staged,
         } = self;
         sync_dir(staged.path()).map_err(writing(&target))?;
+        let occupied = |found: &str| CreateError::Occupied {
+            path: target.clone(),
+            found: found.to_owned(),
+        };
         fs::rename(staged.path(), &target).map_err(|source| match source.kind() {
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
-                CreateError::Occupied {
-                    path: target.clone(),
-                    found: "what came there meanwhile".to_owned(),
-                }
+            ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
+                occupied("what came there meanwhile")
             }
+            ErrorKind::ResourceBusy => occupied("a mount point"),
             _ => writing(&target)(source),
         })?;
         // It has its name: from here on nothing of it is to be removed.
@@ -100,7 +103,7 @@ fn target(out: &Path) -> Result<(PathBuf, u32), CreateError> {
     };
     let metadata = match fs::symlink_metadata(out) {
         Ok(_) => fs::metadata(out).map_err(writing(out))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             return Ok((out.to_owned(), 0o700));
         }
         Err(error) => return Err(writing(out)(error)),
@@ -119,7 +122,7 @@ fn target(out: &Path) -> Result<(PathBuf, u32), CreateError> {
 
 fn split(target: &Path) -> Result<(PathBuf, OsString), CreateError> {
     let Some(name) = target.file_name() else {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a directory's name");
+        let source = io::Error::new(ErrorKind::InvalidInput, "not a directory's name");
         return Err(writing(target)(source));
     };
     let parent = target.parent().filter(|path| !path.as_os_str().is_empty());
