@@ -66,11 +66,11 @@ pub struct CreateRoot {
     /// Directory to make; it must not exist or be empty.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// p256 or p384.
+    /// p256 or p384. For rsa, the answer is how openssl makes it.
     #[arg(long, value_name = "KIND", default_value = "p256", value_parser = root_key_type)]
     pub key_type: KeyType,
     /// How long it lives, such as 3650d.
-    #[arg(long, default_value = "3650d", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "3650d", value_parser = humantime::parse_duration)]
     pub ttl: Duration,
     /// Who it belongs to; its issuing CAs take this over.
     #[arg(long, value_name = "NAME")]
@@ -96,9 +96,9 @@ pub struct CreateIssuer {
     #[arg(long, value_name = "CLUSTER")]
     pub name: String,
     /// How long it lives, such as 365d; a year, or what the root has left, unless told otherwise.
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub ttl: Option<Duration>,
-    /// p256 or p384.
+    /// p256 or p384. For rsa, the answer is how openssl makes it.
     #[arg(long, value_name = "KIND", default_value = "p256", value_parser = issuer_key_type)]
     pub key_type: KeyType,
     /// Trust domain whose ID the CA certificate carries, as X509-SVID recommends; none unless told.
@@ -121,7 +121,7 @@ pub struct CreateCsr {
     /// The organization to ask for.
     #[arg(long, value_name = "NAME")]
     pub organization: Option<String>,
-    /// p256 or p384.
+    /// p256 or p384. For rsa, the answer is how openssl makes it.
     #[arg(long, value_name = "KIND", default_value = "p256", value_parser = csr_key_type)]
     pub key_type: KeyType,
     /// How to print what was made.

@@ -208,7 +208,11 @@ const SPOILT_ANSWERS: &[Spoilt] = &[
     (
         "an encrypted key",
         "openssl pkcs8 -topk8 -in request/ca-key.pem -passout pass:x -out k; mv k request/ca-key.pem",
-        &["request/ca-key.pem", "encrypted"],
+        &[
+            "request/ca-key.pem",
+            "encrypted",
+            "openssl pkey -in request/ca-key.pem",
+        ],
     ),
     (
         "a place that is taken",

@@ -7,6 +7,7 @@ use rcgen::CertificateParams;
 use rcgen::IsCa;
 use rcgen::KeyUsagePurpose;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::CreateError;
 use super::KEY_FILE;
@@ -41,7 +42,8 @@ pub fn csr(out: &Path, subject: &Subject, key_type: KeyType) -> Result<MadeCsr, 
     let pem = request.pem().map_err(MakeError::Encode)?;
     let pem = pem.replace("\r\n", "\n");
     let read_back = Csr::from_pem(&pem)?;
-    place.write(KEY_FILE, key.serialize_pem(), 0o600)?;
+    let key_pem = Zeroizing::new(key.serialize_pem());
+    place.write(KEY_FILE, key_pem.as_bytes(), 0o600)?;
     place.write(CSR_FILE, &pem, 0o644)?;
     place.put()?;
     Ok(MadeCsr {

@@ -31,7 +31,7 @@ pub enum CreateError {
     #[error("the request that was made is not good")]
     Csr(#[from] CsrError),
     /// A private key cannot be used.
-    #[error("the private key in {} cannot be used: {source}", path.display())]
+    #[error("the private key in {} cannot be used: {source}{}", path.display(), fix_of(source, path))]
     Key {
         /// The file.
         path: PathBuf,
@@ -147,6 +147,19 @@ pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> CreateError {
 pub(super) fn using_key(path: &Path) -> impl FnOnce(KeyError) -> CreateError {
     let path = path.to_owned();
     |source| CreateError::Key { path, source }
+}
+
+fn fix_of(error: &KeyError, path: &Path) -> String {
+    let file = path.display();
+    match error {
+        KeyError::Encrypted => {
+            format!("; decrypt it with: openssl pkey -in {file} -out {file}.plain")
+        }
+        KeyError::Mismatch => {
+            "; put the key there that the certificate beside it was made for".to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 fn errors_of(report: &Report) -> String {

@@ -1,7 +1,8 @@
 //! How does an operator come by a CA to plug in? An offline root, issuing CAs under it, a request to a corporate CA.
 //!
 //! Everything is built beside its place, judged there, and gets its name by one renaming. Nothing that is
-//! there is ever overwritten, and no failure leaves anything behind.
+//! there is ever overwritten, and no failure leaves anything behind; a kill in between may leave
+//! `.NAME.new-…` beside the place, for its owner's eyes only.
 
 mod csr;
 mod error;
