@@ -24,7 +24,7 @@ use self::refusals::refused;
 const ROOT: &str = "bundle create root --out root";
 const EAST: &str = "bundle create issuer --root root --name east --out east";
 const CSR: &str = "bundle create csr --common-name Mesh --out request";
-const IMPORT: &str = "bundle import --csr-dir request --certificate answer.pem --chain middle.pem --roots corp.pem --out east";
+const IMPORT: &str = "bundle import --csr-dir request --certificate answer.pem --chain chain.pem --roots corp.pem --out east";
 
 /// Runs `ca-server` with the words of `line` in `dir`.
 fn run(dir: &Path, line: &str) -> Output {
@@ -226,8 +226,9 @@ fn an_issuing_ca_lives_no_longer_than_its_root() {
     );
 }
 
-/// A corporate root of RSA, an intermediate CA, and its answer to a request, with `days` and `extensions`. `copy` is
-/// what becomes of the extensions that the request asks for: `copyall` or `none`.
+/// A corporate root of RSA, two CAs under it (in `chain.pem`, the upper one first), and the answer of the lower one to
+/// a request, with `days` and `extensions`. `copy` is what becomes of the extensions that the request asks for:
+/// `copyall` or `none`.
 fn corporate(copy: &str, days: &str, extensions: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     done(
@@ -235,13 +236,21 @@ fn corporate(copy: &str, days: &str, extensions: &str) -> TempDir {
         &format!("{CSR} --organization Acme --key-type p384"),
     );
     let script = format!(
-        "ca='basicConstraints=critical,CA:TRUE\\nkeyUsage=critical,keyCertSign,cRLSign\\nsubjectKeyIdentifier=hash\\nauthorityKeyIdentifier=keyid\\n'
-         touch index.txt; printf \"$ca\" > e; printf '{extensions}' > answer.ext
+        "printf 'basicConstraints=critical,CA:TRUE\\nkeyUsage=critical,keyCertSign,cRLSign\\n{KEY_IDS}' > ca.ext
+         touch index.txt; printf '{extensions}' > answer.ext
          printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index.txt\\nrand_serial=yes\\nnew_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\nunique_subject=no\\ncopy_extensions={copy}\\n[p]\\ncommonName=supplied\\norganizationName=optional\\n' > ca.cnf
-         openssl req -x509 -newkey rsa:2048 -nodes -days 4000 -subj /O=Acme/CN=Corp -addext keyUsage=critical,keyCertSign,cRLSign -keyout corp.key -out corp.pem
-         openssl req -new -newkey ec:<(openssl ecparam -name prime256v1) -nodes -subj /O=Acme/CN=Middle -keyout middle.key -out middle.csr
-         openssl ca -batch -config ca.cnf -cert corp.pem -keyfile corp.key -in middle.csr -extfile e -days 3000 -notext -out middle.pem
-         openssl ca -batch -config ca.cnf -cert middle.pem -keyfile middle.key -in request/ca.csr -extfile answer.ext {days} -notext -out answer.pem"
+         sign() {{ openssl ca -batch -config ca.cnf -notext \"$@\"; }}
+         long='-startdate 20190101000000Z -enddate 21190101000000Z -extfile ca.ext'
+         openssl req -new -newkey rsa:2048 -nodes -subj /O=Acme/CN=Corp -keyout corp.key -out corp.csr
+         sign -selfsign -keyfile corp.key -in corp.csr $long -out corp.pem
+         above=corp; for ca in upper middle; do
+           openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $ca.key
+           openssl req -new -key $ca.key -subj /O=Acme/CN=$ca -out $ca.csr
+           sign -cert $above.pem -keyfile $above.key -in $ca.csr $long -out $ca.pem
+           above=$ca
+         done
+         cat upper.pem middle.pem > chain.pem
+         sign -cert middle.pem -keyfile middle.key -in request/ca.csr -extfile answer.ext {days} -out answer.pem"
     );
     shell(dir.path(), &script);
     dir
@@ -280,8 +289,8 @@ fn a_corporate_ca_that_grants_what_the_request_asks_for_makes_a_bundle_that_serv
         ]
     );
     assert_eq!(mode(&east.join("ca-key.pem")), 0o600);
-    let chain =
-        ["answer.pem", "middle.pem", "corp.pem"].map(|file| certificates(&dir.path().join(file)));
+    let chain = ["answer.pem", "middle.pem", "upper.pem", "corp.pem"]
+        .map(|file| certificates(&dir.path().join(file)));
     assert_eq!(certificates(&east.join("cert-chain.pem")), chain.concat());
     openssl_accepts_a_leaf_of(dir.path(), "corp.pem");
 }
@@ -294,23 +303,23 @@ fn an_answer_in_any_shape_makes_the_same_bundle() {
     for (what, prepare, line) in [
         (
             "all in one file, shuffled, with CRLF",
-            "cat corp.pem middle.pem answer.pem | sed 's/$/\\r/' > all.pem",
+            "cat corp.pem upper.pem answer.pem middle.pem | sed 's/$/\\r/' > all.pem",
             "--certificate all.pem",
         ),
         (
             "DER",
-            "for f in answer middle; do openssl x509 -in $f.pem -outform der -out $f.der; done",
-            "--certificate answer.der --chain middle.der",
+            "for f in answer middle upper; do openssl x509 -in $f.pem -outform der -out $f.der; done; cat middle.der upper.der > chain.der",
+            "--certificate answer.der --chain chain.der",
         ),
         (
             "the answer again in the chain",
-            "cat middle.pem answer.pem corp.pem > chain.pem",
-            "--certificate answer.pem --chain chain.pem",
+            "cat middle.pem answer.pem corp.pem upper.pem > all.pem",
+            "--certificate answer.pem --chain all.pem",
         ),
         (
             "text around it",
             "openssl x509 -in answer.pem -text > text.pem",
-            "--certificate text.pem --chain middle.pem",
+            "--certificate text.pem --chain chain.pem",
         ),
     ] {
         shell(dir.path(), &format!("rm -r east; {prepare}"));

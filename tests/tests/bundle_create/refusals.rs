@@ -145,12 +145,12 @@ const SPOILT_ANSWERS: &[Spoilt] = &[
     (
         "the wrong file",
         "cp middle.pem answer.pem",
-        &["answer.pem is not the answer", "CN=Middle"],
+        &["answer.pem is not the answer", "CN=middle"],
     ),
     (
         "no chain",
-        "cp corp.pem middle.pem",
-        &["CN=Middle", "not in the bundle", "(anchored)"],
+        "cp corp.pem chain.pem",
+        &["CN=middle", "not in the bundle", "(anchored)"],
     ),
     (
         "another root",
@@ -167,8 +167,8 @@ const SPOILT_ANSWERS: &[Spoilt] = &[
     ),
     (
         "half a chain",
-        "cat middle.pem corp.pem | head -c 1800 > half; mv half middle.pem",
-        &["middle.pem has a certificate that cannot be read: block 2"],
+        "head -c 1000 chain.pem > half; mv half chain.pem",
+        &["chain.pem has a certificate that cannot be read: block 2"],
     ),
     (
         "half a key",
