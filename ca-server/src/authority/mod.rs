@@ -31,6 +31,7 @@ pub use generation::Leaf;
 pub use generation::Material;
 pub use generation::RenewBy;
 pub use generation::SignError;
+pub use generation::StandingBy;
 
 /// The current generation, readable without a lock.
 #[derive(Debug)]

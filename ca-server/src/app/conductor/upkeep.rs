@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use tracing::debug;
 use tracing::info;
 
 use super::super::ca::CaError;
@@ -10,6 +11,7 @@ use super::Conductor;
 use crate::authority::self_signed;
 use crate::ledger::Holding;
 use crate::ledger::Ledger;
+use crate::rotation;
 use crate::rotation::Evidence;
 use crate::rotation::Record;
 use crate::rotation::Step;
@@ -42,7 +44,10 @@ impl Conductor {
         let seen = self.see(now).await?;
         let evidence = seen.evidence(self);
         let record = match due(&self.record, &evidence) {
-            None => return Ok(None),
+            None => {
+                debug!(waits_for = ?rotation::activation_obstacles(&self.record, &evidence), "no step is due");
+                return Ok(None);
+            }
             Some(Step::Distribute) => self.record.distribute(now)?,
             Some(Step::Activate) => self.record.activate(&evidence, None, now)?,
             Some(Step::Retire(issuer)) => self.record.retire(&issuer, &evidence, None, now)?,
