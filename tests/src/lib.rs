@@ -18,6 +18,7 @@ pub mod jwt;
 pub mod load;
 pub mod mount;
 pub mod openssl;
+pub mod peers;
 pub mod poll;
 pub mod relay;
 pub mod scene;
