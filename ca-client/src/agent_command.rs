@@ -143,7 +143,8 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
     let mut builder = Agent::builder(fetch::client(address, ca))
         .output(output)
-        .renewal(renewal);
+        .renewal(renewal)
+        .settle(options.settle);
     if let Some(first_contact) = first_contact(ca) {
         builder = builder.first_contact(first_contact);
     }

@@ -8,11 +8,13 @@ use rustls::pki_types::ServerName;
 use tonic::metadata::MetadataValue;
 
 use crate::address::CaAddress;
+use crate::bundle::Bundle;
 use crate::client::CaClient;
 use crate::client::Deadlines;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::credential::Credential;
+use crate::instance::InstanceId;
 use crate::trust::Trust;
 
 /// Gathers the settings of a [`CaClient`].
@@ -27,6 +29,8 @@ pub struct CaClientBuilder {
     ttl: Duration,
     deadlines: Deadlines,
     cluster_id: Option<String>,
+    instance: Option<InstanceId>,
+    known: Option<Arc<Bundle>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,6 +48,8 @@ impl CaClientBuilder {
                 answer: DEFAULT_DEADLINE,
             },
             cluster_id: None,
+            instance: None,
+            known: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -97,6 +103,18 @@ impl CaClientBuilder {
         self
     }
 
+    /// Which agent asks, sent as `signet-instance`.
+    pub(crate) fn instance(mut self, id: Option<InstanceId>) -> Self {
+        self.instance = id;
+        self
+    }
+
+    /// What the agent knows already: an answer never leads back behind it.
+    pub(crate) fn known(mut self, bundle: Arc<Bundle>) -> Self {
+        self.known = Some(bundle);
+        self
+    }
+
     /// Where the time comes from; the machine's clock by default.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -132,6 +150,8 @@ impl CaClientBuilder {
             ttl: self.ttl,
             deadlines: self.deadlines,
             cluster_id,
+            instance: self.instance,
+            known: self.known,
             clock: self.clock,
         })
     }

@@ -20,11 +20,13 @@ use tonic::transport::Endpoint;
 use crate::address::CaAddress;
 use crate::address::authority_host;
 use crate::builder::CaClientBuilder;
+use crate::bundle::Bundle;
 use crate::clock::Clock;
 use crate::credential::Credential;
 use crate::csr::KeyAndCsr;
 use crate::error::Error;
 use crate::error::Step;
+use crate::instance::InstanceId;
 use crate::pushback::pushback;
 use crate::svid::Expected;
 use crate::svid::Svid;
@@ -43,6 +45,8 @@ pub struct CaClient {
     pub(crate) ttl: Duration,
     pub(crate) deadlines: Deadlines,
     pub(crate) cluster_id: Option<MetadataValue<Ascii>>,
+    pub(crate) instance: Option<InstanceId>,
+    pub(crate) known: Option<Arc<Bundle>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -54,6 +58,9 @@ pub struct Enrolled {
     /// What the CA's clock showed when the answer came, by its `date` header (RFC 9110 section 6.6.1);
     /// right within a second and the time that the answer took.
     pub ca_time: Option<CaTime>,
+    /// What the CA calls the roots of the SVID, of a CA that counts its trust bundles. Never lower than what an agent
+    /// knew before.
+    pub bundle: Option<u64>,
 }
 
 /// One moment, by two clocks.
@@ -138,6 +145,8 @@ impl CaClient {
         let expected = Expected {
             spiffe_id: self.expected_id(),
             trusted: &trusted,
+            known: self.known.as_deref(),
+            number: told_number(answer.metadata()),
             now: self.clock.now(),
         };
         let ca_time = told_time(answer.metadata(), sent, expected.now);
@@ -148,10 +157,14 @@ impl CaClient {
                 source: Box::new(source),
             })?;
         warn_of_skew(&svid, expected.now);
-        Ok(Enrolled { svid, ca_time })
+        Ok(Enrolled {
+            svid,
+            ca_time,
+            bundle: expected.number_in_force(),
+        })
     }
 
-    async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
+    pub(crate) async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
         let target = Target {
             address: &self.address,
             server_name: &self.server_name,
@@ -183,6 +196,10 @@ impl CaClient {
         if let Some(value) = &self.cluster_id {
             request.metadata_mut().insert("clusterid", value.clone());
         }
+        let instance = self.instance.as_ref().map(InstanceId::as_str);
+        if let Some(value) = instance.and_then(|id| MetadataValue::try_from(id).ok()) {
+            request.metadata_mut().insert("signet-instance", value);
+        }
         request
     }
 
@@ -193,8 +210,9 @@ impl CaClient {
     ) -> Result<tonic::Response<IstioCertificateResponse>, Error> {
         let limit = self.deadlines.answer;
         let asked = async {
-            let mut client = IstioCertificateServiceClient::new(self.channel(stream).await?)
-                .max_decoding_message_size(MAX_ANSWER_LEN);
+            let mut client =
+                IstioCertificateServiceClient::new(self.channel(stream, |it| it).await?)
+                    .max_decoding_message_size(MAX_ANSWER_LEN);
             let answer = client.create_certificate(request).await;
             answer.map_err(|status| self.refusal(status))
         };
@@ -205,9 +223,10 @@ impl CaClient {
     }
 
     /// gRPC over a connection that already exists; tonic never opens one by itself.
-    async fn channel(
+    pub(crate) async fn channel(
         &self,
         stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
+        tune: impl FnOnce(Endpoint) -> Endpoint,
     ) -> Result<Channel, Error> {
         let host = authority_host(&self.server_name);
         let broken = |source: tonic::transport::Error| Error::Transport {
@@ -222,13 +241,13 @@ impl CaClient {
             std::future::ready(taken.ok_or(std::io::ErrorKind::NotConnected))
         });
         let connector = tower::ServiceExt::map_err(connector, std::io::Error::from);
-        endpoint
+        tune(endpoint)
             .connect_with_connector(connector)
             .await
             .map_err(broken)
     }
 
-    fn refusal(&self, status: tonic::Status) -> Error {
+    pub(crate) fn refusal(&self, status: tonic::Status) -> Error {
         let ca = self.address.clone();
         let message = status.message().to_owned();
         match status.code() {
@@ -264,7 +283,7 @@ impl CaClient {
         self.spiffe_id.as_ref().or(renewed)
     }
 
-    fn too_late(&self, step: Step, limit: Duration) -> Error {
+    pub(crate) fn too_late(&self, step: Step, limit: Duration) -> Error {
         Error::Deadline {
             ca: self.address.clone(),
             step,
@@ -293,6 +312,11 @@ fn told_time(metadata: &MetadataMap, sent: SystemTime, received: SystemTime) -> 
         there: httpdate::parse_http_date(date).ok()? + Duration::from_millis(500),
         here: sent + took / 2,
     })
+}
+
+/// The number of the roots in an answer (`trust.proto`). What is no number is none.
+fn told_number(metadata: &MetadataMap) -> Option<u64> {
+    metadata.get("signet-bundle")?.to_str().ok()?.parse().ok()
 }
 
 fn warn_of_skew(svid: &Svid, now: SystemTime) {

@@ -23,6 +23,7 @@ mod address;
 pub mod agent;
 
 mod builder;
+mod bundle;
 mod client;
 mod clock;
 mod credential;
@@ -30,12 +31,14 @@ mod csr;
 mod error;
 pub mod files;
 pub mod health;
+mod instance;
 mod key;
 pub mod mtls;
 mod pushback;
 mod svid;
 mod tls;
 mod trust;
+mod watch;
 
 pub use address::CaAddress;
 pub use address::CaAddressError;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use proto::certificate::Certificate;
 use rustls::ClientConfig;
 use rustls::DigitallySignedStruct;
+use rustls::DistinguishedName;
 use rustls::SignatureScheme;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::ServerCertVerified;
@@ -77,6 +78,7 @@ impl Target<'_> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier {
             trust: self.trust.clone(),
+            hints: self.trust.subjects(),
             now: self.now,
             provider: Arc::clone(&provider),
             verdict: Arc::clone(verdict),
@@ -117,6 +119,7 @@ type Verdict = Result<Vec<Certificate>, ServerError>;
 #[derive(Debug)]
 struct Verifier {
     trust: Trust,
+    hints: Vec<DistinguishedName>,
     now: SystemTime,
     provider: Arc<CryptoProvider>,
     verdict: Arc<OnceLock<Verdict>>,
@@ -178,5 +181,10 @@ impl ServerCertVerifier for Verifier {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+
+    /// While a CA changes its root, it shows the certificate that this leads to.
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        (!self.hints.is_empty()).then_some(&self.hints)
     }
 }

@@ -7,10 +7,12 @@
 mod combined;
 mod error;
 mod generation;
+pub(crate) mod kept;
 mod link;
 mod names;
 mod owner;
 mod read;
+mod trust;
 
 use std::fs;
 use std::fs::File;
@@ -30,7 +32,10 @@ pub use owner::OwnerError;
 pub use read::stored;
 pub use read::stored_roots;
 pub use read::stored_since;
+pub(crate) use trust::stored_bundle;
 
+use crate::bundle::Bundle;
+use crate::client::Enrolled;
 use crate::svid::Svid;
 
 /// The leaf, the certificates above it, and the root that anchors them, in this order.
@@ -122,9 +127,32 @@ impl OutputDir {
     /// When something could not be written; the files are the previous ones then, or already all new
     /// if only tidying up failed.
     pub fn write(&self, svid: &Svid, now: SystemTime) -> Result<(), FilesError> {
+        self.write_with(svid, None, now)
+    }
+
+    /// As [`Self::write`], with the number of the roots where the CA told it, for an agent that takes over.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_enrolled(&self, enrolled: &Enrolled, now: SystemTime) -> Result<(), FilesError> {
+        let svid = &enrolled.svid;
+        let bundle = Bundle::new(enrolled.bundle, svid.roots().to_vec());
+        self.write_with(svid, Some(&bundle), now)
+    }
+
+    pub(crate) fn write_with(
+        &self,
+        svid: &Svid,
+        bundle: Option<&Bundle>,
+        now: SystemTime,
+    ) -> Result<(), FilesError> {
         let previous = self.current()?;
         let generation = Generation::create(&self.dir, now)?;
         self.fill(&generation, svid)?;
+        if let Some(content) = bundle.and_then(trust::content) {
+            let public = (self.options.cert_mode, self.options.cert_owner);
+            generation.put(trust::TRUST_BUNDLE, content.as_bytes(), public)?;
+        }
         generation.sync()?;
         link::point(&self.dir, DATA, Path::new(generation.name()))?;
         let kept = generation.keep();

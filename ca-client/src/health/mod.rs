@@ -19,6 +19,7 @@ use tokio::sync::watch;
 pub use report::CertificateReport;
 pub use report::FailureReport;
 pub use report::StatusReport;
+pub use report::TrustReport;
 
 use crate::agent::Status;
 use crate::clock::Clock;

@@ -15,22 +15,29 @@ use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
 use crate::files::FilesError;
+use crate::instance::InstanceId;
 use crate::svid::Svid;
 
 impl Engine {
     /// Takes up where an earlier run ended: its bundle, and its certificate if that has not expired.
     pub(super) async fn load(&mut self) {
         let Some(output) = self.output.clone() else {
+            self.instance = InstanceId::draw();
+            self.know();
             return;
         };
-        let (roots, stored) =
-            blocking(output, |output| (output.stored_roots(), output.stored())).await;
-        match roots {
-            Ok(roots) => self.bundle = roots,
+        let (memory, bundle, stored) = blocking(output, |output| {
+            (output.memory(), output.stored_bundle(), output.stored())
+        })
+        .await;
+        self.instance = memory.instance;
+        self.told = memory.told;
+        match bundle {
+            Ok(bundle) => self.bundle = bundle.map(Arc::new),
             Err(error) => warn(&error, "the trust bundle of an earlier run is not used"),
         }
         if let (Some(bundle), Some(given)) = (&self.bundle, &self.settings.first_contact)
-            && given.differs_from(bundle)
+            && given.differs_from(bundle.roots())
         {
             tracing::warn!(
                 "the roots that were given share nothing with the trust bundle of the last run; the bundle counts"
@@ -41,6 +48,7 @@ impl Engine {
             Ok(None) => {}
             Err(error) => warn(&error, "the certificate of an earlier run is not used"),
         }
+        self.know();
     }
 
     fn take_up(&mut self, svid: Svid, since: Option<SystemTime>) {
@@ -69,6 +77,7 @@ impl Engine {
             received: now,
             renew_after: delay.saturating_sub(age),
         });
+        self.publish();
         self.tell_next(now);
     }
 
@@ -78,6 +87,8 @@ impl Engine {
             return;
         };
         let svid = Arc::clone(&held.svid);
+        let bundle = self.bundle.clone();
+        let instance = self.instance.clone();
         let was_there = self.on_disk;
         let (lost, written) = blocking(output, move |output| {
             let lost = match was_there {
@@ -86,7 +97,11 @@ impl Engine {
             };
             match was_there && lost.is_none() {
                 true => (None, None),
-                false => (lost, Some(output.write(&svid, now.wall))),
+                false => {
+                    let written = output.write(&svid, bundle.as_deref(), now.wall);
+                    output.remember_instance(instance.as_ref());
+                    (lost, Some(written))
+                }
             }
         })
         .await;
@@ -108,9 +123,7 @@ impl Engine {
         }
         self.status
             .send_modify(|status| status.files = Files::Written { at: now.wall });
-        if let Some(held) = &self.held {
-            self.written.send_replace(held.svid.serial());
-        }
+        self.publish();
     }
 
     fn note_unwritten(&mut self, error: &FilesError) {

@@ -2,6 +2,8 @@
 //! little. It looks at least once a second, so nothing that happens to the machine is missed for long.
 
 mod disk;
+mod estranged;
+mod hearing;
 mod hooks;
 mod trying;
 
@@ -9,19 +11,24 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use proto::certificate::Certificate;
+use proto::signet::TrustBundle;
 use proto::spiffe::SpiffeId;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
-pub(super) use hooks::run_hooks;
+pub(super) use hooks::Hooks;
 
 use super::AgentBuilder;
 use super::Output;
 use super::attempt::Evidence;
+use super::follow::Advice;
+use super::follow::EngineEnds;
+use super::follow::Published;
 use super::moment::Moment;
 use super::status::Status;
 use super::watched::Watched;
+use crate::bundle::Bundle;
+use crate::instance::InstanceId;
 use crate::svid::Svid;
 
 /// The agent at work.
@@ -31,11 +38,19 @@ pub(super) struct Engine {
     output: Option<Arc<Mutex<Output>>>,
     svids: watch::Sender<Option<Arc<Svid>>>,
     status: Arc<watch::Sender<Status>>,
-    /// The serial of what was written last.
-    written: watch::Sender<String>,
+    ends: EngineEnds,
+    instance: Option<InstanceId>,
+    /// What an earlier run had told everybody.
+    told: Option<Published>,
     held: Option<Current>,
     /// What authenticates the CA, once there is a bundle.
-    bundle: Option<Vec<Certificate>>,
+    bundle: Option<Arc<Bundle>>,
+    /// The message that was heard last.
+    heard: Option<Arc<TrustBundle>>,
+    /// The bundle that the certificate did not lead to when it was heard of.
+    unfit: Option<u64>,
+    /// To renew before it is due.
+    advice: Option<Advice>,
     /// Renewals keep this name.
     insisted: Option<SpiffeId>,
     first: Evidence,
@@ -68,7 +83,7 @@ impl Engine {
         mut settings: AgentBuilder,
         svids: watch::Sender<Option<Arc<Svid>>>,
         status: Arc<watch::Sender<Status>>,
-        written: watch::Sender<String>,
+        ends: EngineEnds,
     ) -> Self {
         let roots = settings.first_contact.as_ref().and_then(|it| it.file());
         Self {
@@ -79,9 +94,14 @@ impl Engine {
             settings,
             svids,
             status,
-            written,
+            ends,
+            instance: None,
+            told: None,
             held: None,
             bundle: None,
+            heard: None,
+            unfit: None,
+            advice: None,
             insisted: None,
             first: Evidence::Token,
             retry: None,
@@ -95,6 +115,7 @@ impl Engine {
         let mut forced = false;
         loop {
             let now = self.look();
+            self.hear(now);
             self.tend_files(now).await;
             if forced || self.until_due(now).is_zero() {
                 forced = false;
@@ -105,6 +126,7 @@ impl Engine {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = wake.notified() => forced = true,
+                () = self.ends.word() => {}
             }
         }
     }
@@ -135,7 +157,11 @@ impl Engine {
         let due = match &self.held {
             None => Duration::ZERO,
             Some(held) if held.svid.not_after() < now.wall => Duration::ZERO,
-            Some(held) => held.renew_after.saturating_sub(now.since(held.received)),
+            Some(held) => {
+                let planned = held.renew_after.saturating_sub(now.since(held.received));
+                self.advised(now)
+                    .map_or(planned, |early| early.min(planned))
+            }
         };
         let retry = self.retry.map_or(Duration::ZERO, |retry| {
             retry.wait.saturating_sub(now.steadily_since(retry.from))

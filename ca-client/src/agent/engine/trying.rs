@@ -15,7 +15,7 @@ use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
 use crate::agent::status::Failure;
 use crate::agent::status::Held;
-use crate::agent::status::one_line;
+use crate::bundle::Bundle;
 use crate::client::Enrolled;
 use crate::trust::Trust;
 
@@ -51,14 +51,18 @@ impl Engine {
     /// The bundle, once there is one: what was given counts for first contact only.
     fn trust(&self) -> Result<Trust, FirstContactError> {
         match (&self.bundle, &self.settings.first_contact) {
-            (Some(bundle), _) => Ok(Trust::roots(bundle.clone())?),
+            (Some(bundle), _) => Ok(Trust::roots(bundle.of_the_ca())?),
             (None, Some(first_contact)) => first_contact.read(),
             (None, None) => Err(FirstContactError::Nothing),
         }
     }
 
     fn succeed(&mut self, enrolled: Enrolled, evidence: Evidence, now: Moment) {
-        let Enrolled { svid, ca_time } = enrolled;
+        let Enrolled {
+            svid,
+            ca_time,
+            bundle,
+        } = enrolled;
         let life = granted(&svid, ca_time);
         let renew_after = self
             .settings
@@ -88,7 +92,8 @@ impl Engine {
             status.last_success = Some(now.wall);
             status.ca_clock_offset = offset.or(status.ca_clock_offset);
         });
-        self.bundle = Some(svid.roots().to_vec());
+        self.adopt(Bundle::new(bundle, svid.roots().to_vec()));
+        self.heed(&svid, now);
         self.insisted = Some(svid.spiffe_id().clone());
         self.first = evidence;
         self.retry = None;
@@ -99,6 +104,10 @@ impl Engine {
             received: now,
             renew_after,
         });
+        self.know();
+        if self.output.is_none() {
+            self.publish();
+        }
     }
 
     fn fail(&mut self, error: &AttemptError, now: Moment) {
@@ -135,22 +144,6 @@ impl Engine {
             wait,
             pushed: failed.pushback.is_some(),
         });
-    }
-
-    /// The error, and what to do when the bundle of an earlier run is what stands in the way.
-    fn explained(&self, error: &AttemptError) -> String {
-        let text = one_line(error);
-        let (Some(bundle), Some(given)) = (&self.bundle, &self.settings.first_contact) else {
-            return text;
-        };
-        match error.reason() == "ca-not-trusted" && given.differs_from(bundle) {
-            true => format!(
-                "{text}; the roots that were given to this agent are others than those of its trust \
-                 bundle, which alone counts after the first contact: if the CA really is a new one, \
-                 stop the agent, remove the files of the old one and start again"
-            ),
-            false => text,
-        }
     }
 }
 
