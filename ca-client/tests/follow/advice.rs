@@ -122,7 +122,7 @@ async fn nobody_comes_early_by_a_draw_of_one() {
     until("acknowledgement", || scene.ca.state().has_acknowledged(5)).await;
     scene
         .push_both(|both| {
-            both.renew_by = renew_by(&scene.b, Duration::from_secs(u64::from(u32::MAX)))
+            both.renew_by = renew_by(&scene.b, Duration::from_secs(u64::from(u32::MAX)));
         })
         .await;
     a_while().await;

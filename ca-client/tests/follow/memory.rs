@@ -10,21 +10,6 @@ use crate::scene::a_while;
 use crate::scene::until;
 use crate::trust_ca::bundle;
 
-/// An agent in the same directory, after the first one is gone.
-async fn restarted(
-    scene: &Scene,
-    with: impl Fn(ca_client::agent::AgentBuilder) -> ca_client::agent::AgentBuilder,
-) -> Running {
-    let attempt = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scene.builder()));
-    let mut builder = None;
-    until("the directory's lock", || {
-        builder = attempt().ok();
-        builder.is_some()
-    })
-    .await;
-    Running::start(with(builder.unwrap()))
-}
-
 #[tokio::test]
 async fn number_and_instance_survive_a_restart_and_what_was_in_use_still_is() {
     let scene = Scene::new().await;
@@ -42,11 +27,8 @@ async fn number_and_instance_survive_a_restart_and_what_was_in_use_still_is() {
         format!("touch {}", ran.display()),
         std::time::Duration::from_secs(5),
     );
-    let again = restarted(&scene, |it| {
-        it.hook(hook.clone())
-            .settle(std::time::Duration::from_secs(60))
-    })
-    .await;
+    let again = scene.builder_when_free().await.hook(hook);
+    let again = Running::start(again.settle(std::time::Duration::from_secs(60)));
     until("an acknowledgement", || {
         let state = scene.ca.state();
         state.heard[before..]
@@ -72,7 +54,7 @@ async fn what_an_earlier_run_did_not_get_to_tell_is_told_after_a_restart() {
     until("a failure", || agent.status.borrow().hook_failures > 0).await;
     agent.stop().await;
     let hook = Hook::command("true", std::time::Duration::from_secs(5));
-    let again = restarted(&scene, |it| it.hook(hook.clone())).await;
+    let again = Running::start(scene.builder_when_free().await.hook(hook));
     until("an acknowledgement", || {
         scene.ca.state().has_acknowledged(5)
     })
@@ -104,7 +86,7 @@ async fn a_number_that_is_lost_is_learned_anew() {
     scene.push_both(|_| {}).await;
     agent.stop().await;
     std::fs::write(scene.out().join("..data/trust-bundle.json"), "{\"num").unwrap();
-    let again = restarted(&scene, |it| it).await;
+    let again = Running::start(scene.builder_when_free().await);
     until("the number", || {
         again.status.borrow().trust.number == Some(6)
     })

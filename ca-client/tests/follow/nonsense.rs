@@ -57,7 +57,7 @@ fn nonsense(scene: &Scene) -> Vec<(&'static str, TrustBundle)> {
                 it.distrusted = vec![
                     fingerprint(scene.a.root.der()),
                     fingerprint(scene.b.root.der()),
-                ]
+                ];
             }),
         ),
         (

@@ -64,8 +64,23 @@ impl Scene {
     }
 
     pub(crate) fn builder_at(&self, address: &str) -> AgentBuilder {
-        let trust = Trust::roots_pem(self.a.roots_pem().as_bytes()).unwrap();
         let output = Output::open(self.out(), OutputOptions::default(), None).unwrap();
+        self.builder_with(output, address)
+    }
+
+    /// For a second run: what the first was writing when it ended holds the lock a moment longer.
+    pub(crate) async fn builder_when_free(&self) -> AgentBuilder {
+        let mut output = None;
+        until("the directory's lock", || {
+            output = Output::open(self.out(), OutputOptions::default(), None).ok();
+            output.is_some()
+        })
+        .await;
+        self.builder_with(output.unwrap(), &self.ca.addr.to_string())
+    }
+
+    fn builder_with(&self, output: Output, address: &str) -> AgentBuilder {
+        let trust = Trust::roots_pem(self.a.roots_pem().as_bytes()).unwrap();
         let request = CaClient::builder(address.parse().unwrap())
             .connect_deadline(Duration::from_secs(2))
             .answer_deadline(Duration::from_millis(500));
@@ -166,7 +181,6 @@ impl Running {
     pub(crate) async fn stop(self) {
         self.task.abort();
         drop(self.task.await);
-        // What writes files ends a little later, with the directory's lock.
     }
 }
 
