@@ -1,5 +1,6 @@
 //! How is a [`CaClient`] put together? Its settings, their defaults, and what must not be left out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::client::Deadlines;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::credential::Credential;
+use crate::files;
+use crate::files::FilesError;
 use crate::instance::InstanceId;
 use crate::trust::Trust;
 
@@ -113,6 +116,19 @@ impl CaClientBuilder {
     pub(crate) fn known(mut self, bundle: Arc<Bundle>) -> Self {
         self.known = Some(bundle);
         self
+    }
+
+    /// Goes on from what an earlier run wrote to `dir`: its roots authenticate the CA, but for those that the CA distrusts,
+    /// and no answer leads back behind them. Changes nothing where there is nothing.
+    ///
+    /// # Errors
+    /// When the roots are there but cannot be read.
+    pub fn going_on_from(mut self, dir: &Path) -> Result<Self, FilesError> {
+        if let Some(bundle) = files::stored_bundle(dir)? {
+            self.trust = Trust::roots(bundle.of_the_ca()).ok().or(self.trust);
+            self.known = Some(Arc::new(bundle));
+        }
+        Ok(self)
     }
 
     /// Where the time comes from; the machine's clock by default.

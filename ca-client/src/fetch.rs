@@ -37,10 +37,12 @@ pub(crate) async fn run(options: FetchOptions) -> Result<(), FetchError> {
     let out = required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
     let trust = trust_choice::choose(ca, &out)?;
     let credential = credential(ca, &out, SystemClock.now())?;
-    let client = client(address, ca)
-        .trust(trust)
-        .credential(credential)
-        .build()?;
+    let client = client(address, ca).trust(trust).credential(credential);
+    let client = match ca.ca_roots.is_none() && ca.ca_fingerprint.is_none() {
+        true => client.going_on_from(&out)?,
+        false => client,
+    };
+    let client = client.build()?;
     let output = OutputDir::open(&out, output_options(ca))?;
     let enrolled = fetch(&client, options.attempts).await?;
     let now = SystemClock.now();

@@ -136,7 +136,9 @@ impl OutputDir {
     /// As [`Self::write`].
     pub fn write_enrolled(&self, enrolled: &Enrolled, now: SystemTime) -> Result<(), FilesError> {
         let svid = &enrolled.svid;
-        let bundle = Bundle::new(enrolled.bundle, svid.roots().to_vec());
+        let before = stored_bundle(&self.dir).ok().flatten();
+        let bundle = Bundle::new(enrolled.bundle, svid.roots().to_vec())
+            .distrusting(before.iter().flat_map(Bundle::distrusted));
         self.write_with(svid, Some(&bundle), now)
     }
 

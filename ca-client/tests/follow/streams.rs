@@ -137,6 +137,18 @@ async fn carry(
 }
 
 #[tokio::test]
+async fn a_stream_ends_in_good_order_with_the_certificate_that_opened_it_and_the_next_one_opens_another()
+ {
+    let scene = Scene::new().await;
+    scene.ca.state().life = 4;
+    let agent = scene.settled().await;
+    until("another stream", || scene.ca.state().streams.0 == 2).await;
+    assert_eq!(scene.ca.state().streams.1, 1);
+    assert_eq!(agent.status.borrow().trust.failures, 0);
+    scene.push_both(|_| {}).await;
+}
+
+#[tokio::test]
 async fn without_files_watchers_are_told_and_it_is_acknowledged_as_well() {
     let scene = Scene::new().await;
     let request = ca_client::CaClient::builder(scene.ca.addr.to_string().parse().unwrap());

@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) shown: Arc<Pki>,
     /// The roots in answers, and their number.
     pub(crate) answered: (Option<u64>, Vec<Arc<Pki>>),
+    /// How long leaves live, in seconds.
+    pub(crate) life: i64,
     pub(crate) offers_push: bool,
     pub(crate) is_mute: bool,
     /// `signet-instance` of each request for a certificate.
@@ -91,6 +93,7 @@ impl TrustCa {
             signer: Arc::clone(pki),
             shown: Arc::clone(pki),
             answered: (number, vec![Arc::clone(pki)]),
+            life: 3600,
             offers_push: true,
             is_mute: false,
             asked_by: Vec::new(),
@@ -227,9 +230,12 @@ impl IstioCertificateService for Service {
         let instance = instance.map(|value| value.to_str().unwrap().to_owned());
         let mut state = self.state.lock().unwrap();
         state.asked_by.push(instance);
-        let leaf = state
-            .signer
-            .leaf(&request.get_ref().csr, &Leaf::named(CART));
+        let leaf = Leaf {
+            from: 0,
+            until: state.life,
+            ..Leaf::named(CART)
+        };
+        let leaf = state.signer.leaf(&request.get_ref().csr, &leaf);
         let (number, roots) = &state.answered;
         let roots = roots.iter().map(|pki| pki.roots_pem()).collect();
         let mut answer = Response::new(IstioCertificateResponse {
