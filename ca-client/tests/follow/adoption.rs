@@ -60,6 +60,22 @@ async fn a_late_answer_brings_its_leaf_but_not_its_roots() {
 }
 
 #[tokio::test]
+async fn a_late_answer_after_a_restart_leads_back_no_more_than_before() {
+    let scene = Scene::new().await;
+    let agent = scene.settled().await;
+    scene.push_both(|_| {}).await;
+    agent.stop().await;
+    scene.ca.state().is_mute = true;
+    let again = Running::start(scene.builder_when_free().await);
+    until("a stored certificate", || again.serial().is_some()).await;
+    let before = again.serial();
+    again.renewed().await;
+    assert_ne!(again.serial(), before);
+    assert_eq!(again.svids.borrow().clone().unwrap().roots().len(), 2);
+    assert_eq!(again.status.borrow().trust.number, Some(6));
+}
+
+#[tokio::test]
 async fn a_late_answer_whose_leaf_leads_elsewhere_is_refused_and_asked_for_again() {
     let scene = Scene::new().await;
     let agent = scene.settled().await;

@@ -141,9 +141,10 @@ async fn a_stream_ends_in_good_order_with_the_certificate_that_opened_it_and_the
  {
     let scene = Scene::new().await;
     scene.ca.state().life = 4;
-    let agent = scene.settled().await;
+    let agent = Running::start(scene.builder().jitter_source(|| 0.0));
     until("another stream", || scene.ca.state().streams.0 == 2).await;
     assert_eq!(scene.ca.state().streams.1, 1);
+    assert_eq!(scene.ca.state().open.1, 1, "never two at a time");
     assert_eq!(agent.status.borrow().trust.failures, 0);
     scene.push_both(|_| {}).await;
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::time::Duration;
 use std::time::Instant;
 
 use hyper_util::rt::TokioExecutor;
@@ -59,6 +60,8 @@ pub(crate) struct State {
     pub(crate) heard: Vec<(Instant, WatchTrustBundleRequest)>,
     /// Streams that were opened, and those of them that the agent ended.
     pub(crate) streams: (usize, usize),
+    /// Streams that are open, and the most that were at one time.
+    pub(crate) open: (usize, usize),
     /// The names in `certificate_authorities` of each handshake.
     pub(crate) hints: Vec<Option<Vec<Vec<u8>>>>,
 }
@@ -99,6 +102,7 @@ impl TrustCa {
             asked_by: Vec::new(),
             heard: Vec::new(),
             streams: (0, 0),
+            open: (0, 0),
             hints: Vec::new(),
         }));
         let messages = watch::Sender::new(None);
@@ -261,6 +265,8 @@ impl TrustService for Service {
         let is_mute = {
             let mut state = self.state.lock().unwrap();
             state.streams.0 += 1;
+            state.open.0 += 1;
+            state.open.1 = state.open.1.max(state.open.0);
             state.is_mute
         };
         if is_mute {
@@ -272,22 +278,35 @@ impl TrustService for Service {
         let state = Arc::clone(&self.state);
         let (sender, receiver) = mpsc::channel(8);
         tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    heard = requests.message() => match heard {
-                        Ok(Some(heard)) => state.lock().unwrap().heard.push((Instant::now(), heard)),
-                        Ok(None) => return state.lock().unwrap().streams.1 += 1,
-                        Err(_broken) => return,
-                    },
-                    Ok(()) = messages.changed() => {
-                        let message = messages.borrow_and_update().clone();
-                        if let Some(message) = message && sender.send(Ok(message)).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-            }
+            talk(&state, &mut requests, &mut messages, &sender).await;
+            // A busy server takes its time to notice.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            state.lock().unwrap().open.0 -= 1;
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// Listens and pushes until either side ends it.
+async fn talk(
+    state: &Mutex<State>,
+    requests: &mut Streaming<WatchTrustBundleRequest>,
+    messages: &mut watch::Receiver<Option<TrustBundle>>,
+    sender: &mpsc::Sender<Result<TrustBundle, Status>>,
+) {
+    loop {
+        tokio::select! {
+            heard = requests.message() => match heard {
+                Ok(Some(heard)) => state.lock().unwrap().heard.push((Instant::now(), heard)),
+                Ok(None) => return state.lock().unwrap().streams.1 += 1,
+                Err(_broken) => return,
+            },
+            Ok(()) = messages.changed() => {
+                let message = messages.borrow_and_update().clone();
+                if let Some(message) = message && sender.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
 }
