@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use ca_client::CaClient;
+use ca_client::Clock as _;
+use ca_client::Credential;
+use ca_client::OutputDir;
+use ca_client::SystemClock;
+use ca_client::files::OutputOptions;
 use proto::certificate::Fingerprint;
 
 use crate::pki::Pki;
@@ -42,6 +48,38 @@ async fn a_distrusted_root_stays_for_workloads_and_authenticates_no_ca_also_afte
     let again = Running::start(scene.builder_when_free().await);
     until("a stored certificate", || again.serial().is_some()).await;
     assert_eq!(again.refused().await.0, "ca-not-trusted");
+    assert!(scene.has_roots(&[&scene.a, &scene.b]));
+}
+
+#[tokio::test]
+async fn a_single_fetch_goes_on_from_what_the_agent_knew() {
+    let scene = Scene::new().await;
+    let agent = scene.settled().await;
+    let taint = vec![root_of(&scene.a)];
+    scene.ca.state().shown = Arc::clone(&scene.b);
+    scene
+        .push_both(|both| both.distrusted.clone_from(&taint))
+        .await;
+    agent.stop().await;
+    let request = || {
+        CaClient::builder(scene.ca.addr.to_string().parse().unwrap())
+            .credential(Credential::token("a-token"))
+            .going_on_from(&scene.out())
+            .unwrap()
+            .build()
+            .unwrap()
+    };
+    scene.ca.state().shown = Arc::clone(&scene.a);
+    assert_eq!(
+        request().enrol().await.unwrap_err().reason(),
+        "ca-not-trusted"
+    );
+    scene.ca.state().shown = Arc::clone(&scene.b);
+    let enrolled = request().enrol().await.unwrap();
+    assert_eq!((enrolled.bundle, enrolled.svid.roots().len()), (Some(6), 2));
+    let out = OutputDir::open(scene.out(), OutputOptions::default()).unwrap();
+    out.write_enrolled(&enrolled, SystemClock.now()).unwrap();
+    assert!(scene.file("..data/trust-bundle.json").contains(&taint[0]));
     assert!(scene.has_roots(&[&scene.a, &scene.b]));
 }
 
