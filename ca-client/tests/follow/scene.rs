@@ -32,6 +32,8 @@ pub(crate) struct Scene {
     pub(crate) b: Arc<Pki>,
     pub(crate) ca: TrustCa,
     pub(crate) dir: TempDir,
+    /// How long agents wait for an answer.
+    pub(crate) patience: Duration,
 }
 
 /// A running agent.
@@ -55,7 +57,14 @@ impl Scene {
         }
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "a-token").unwrap();
-        Self { a, b, ca, dir }
+        let patience = Duration::from_millis(500);
+        Self {
+            a,
+            b,
+            ca,
+            dir,
+            patience,
+        }
     }
 
     /// An agent with files, without jitter, that lets nothing settle for long.
@@ -83,7 +92,7 @@ impl Scene {
         let trust = Trust::roots_pem(self.a.roots_pem().as_bytes()).unwrap();
         let request = CaClient::builder(address.parse().unwrap())
             .connect_deadline(Duration::from_secs(2))
-            .answer_deadline(Duration::from_millis(500));
+            .answer_deadline(self.patience);
         Agent::builder(request)
             .first_contact(FirstContact::trust(trust))
             .token_file(self.dir.path().join("token"))

@@ -85,6 +85,21 @@ async fn a_ca_that_says_nothing_is_tried_again_and_holds_up_no_renewal() {
 }
 
 #[tokio::test]
+async fn a_ca_that_is_slow_to_sign_does_not_keep_its_roots_from_workloads() {
+    let mut scene = Scene::new().await;
+    scene.patience = Duration::from_secs(60);
+    let agent = scene.settled().await;
+    scene.ca.state().stalls = true;
+    agent.renew.notify_one();
+    until("the request", || agent.status.borrow().attempts == 2).await;
+    scene.push_both(|_| {}).await;
+    assert!(scene.has_roots(&[&scene.a, &scene.b]));
+    scene.ca.state().stalls = false;
+    scene.ca.cut();
+    agent.renewed().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_died_in_silence_is_noticed() {
     let scene = Scene::new().await;
     let (address, frozen) = wire_to(scene.ca.addr).await;

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) life: i64,
     pub(crate) offers_push: bool,
     pub(crate) is_mute: bool,
+    /// Requests for certificates are not answered.
+    pub(crate) stalls: bool,
     /// `signet-instance` of each request for a certificate.
     pub(crate) asked_by: Vec<Option<String>>,
     /// What agents said on streams, and when.
@@ -99,6 +101,7 @@ impl TrustCa {
             life: 3600,
             offers_push: true,
             is_mute: false,
+            stalls: false,
             asked_by: Vec::new(),
             heard: Vec::new(),
             streams: (0, 0),
@@ -230,6 +233,9 @@ impl IstioCertificateService for Service {
         &self,
         request: tonic::Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
+        if self.state.lock().unwrap().stalls {
+            std::future::pending::<()>().await;
+        }
         let instance = request.metadata().get("signet-instance");
         let instance = instance.map(|value| value.to_str().unwrap().to_owned());
         let mut state = self.state.lock().unwrap();

@@ -118,8 +118,7 @@ impl Engine {
             self.hear(now);
             self.tend_files(now).await;
             if forced || self.until_due(now).is_zero() {
-                forced = false;
-                self.try_once(now).await;
+                forced &= !self.try_once(now).await;
                 continue;
             }
             let pause = self.until_due(now).min(LOOK).max(BREATH);

@@ -20,10 +20,13 @@ use crate::client::Enrolled;
 use crate::trust::Trust;
 
 impl Engine {
-    /// Tries once, and notes what came of it.
-    pub(super) async fn try_once(&mut self, began: Moment) {
+    /// Tries once, and notes what came of it; whether it came to an end.
+    pub(super) async fn try_once(&mut self, began: Moment) -> bool {
         self.status.send_modify(|status| status.attempts += 1);
-        let outcome = self.ask(began).await;
+        let Some(outcome) = self.ask_unless_told(began).await else {
+            tracing::info!("the CA is slow to answer and has other roots: those first");
+            return false;
+        };
         let now = Moment::now(self.settings.clock.as_ref());
         let took = now.steadily_since(began);
         self.status.send_modify(|status| status.calls += took);
@@ -32,6 +35,23 @@ impl Engine {
             Err(error) => self.fail(&error, now),
         }
         self.tell_next(now);
+        true
+    }
+
+    /// A CA that is slow to answer must not keep its roots from workloads: `None` when it has new ones meanwhile.
+    async fn ask_unless_told(
+        &self,
+        now: Moment,
+    ) -> Option<Result<(Enrolled, Evidence), AttemptError>> {
+        let told = async {
+            tokio::time::sleep(UNDISTURBED).await;
+            self.ends.other_word().await;
+        };
+        tokio::select! {
+            biased;
+            outcome = self.ask(now) => Some(outcome),
+            () = told => None,
+        }
     }
 
     async fn ask(&self, now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
@@ -149,5 +169,7 @@ impl Engine {
 
 /// A renewal that is due at once all the time would be a hot loop.
 const SOONEST: Duration = Duration::from_millis(50);
+/// What a CA that is well answers within.
+const UNDISTURBED: Duration = Duration::from_secs(2);
 /// Seconds that are worth a line in the log.
 const NOTABLE_OFFSET: f64 = 30.0;

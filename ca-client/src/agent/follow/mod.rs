@@ -65,6 +65,13 @@ impl EngineEnds {
         }
     }
 
+    /// Ends when the CA said something since [`Self::latest`], and leaves it there.
+    pub(super) async fn other_word(&self) {
+        if self.messages.clone().changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// What the CA said last.
     pub(super) fn latest(&mut self) -> Option<Arc<TrustBundle>> {
         self.messages.borrow_and_update().clone()
