@@ -149,7 +149,10 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     let output = Output::open(&out, fetch::output_options(ca), combined)?;
     let share = 1.0 - options.grace_period_ratio;
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
-    let mut builder = Agent::builder(request).output(output).renewal(renewal);
+    let mut builder = Agent::builder(request)
+        .output(output)
+        .renewal(renewal)
+        .settle(options.settle);
     if let Some(first_contact) = first_contact(ca) {
         builder = builder.first_contact(first_contact);
     }

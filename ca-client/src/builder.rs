@@ -1,5 +1,6 @@
 //! How is a [`CaClient`] put together? Its settings, their defaults, and what must not be left out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -10,11 +11,15 @@ use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
 
 use crate::address::CaAddress;
+use crate::bundle::Bundle;
 use crate::client::CaClient;
 use crate::client::Deadlines;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::credential::Credential;
+use crate::files;
+use crate::files::FilesError;
+use crate::instance::InstanceId;
 use crate::trust::Trust;
 
 /// Gathers the settings of a [`CaClient`].
@@ -29,6 +34,8 @@ pub struct CaClientBuilder {
     ttl: Duration,
     deadlines: Deadlines,
     cluster_id: Option<String>,
+    instance: Option<InstanceId>,
+    known: Option<Arc<Bundle>>,
     clock: Arc<dyn Clock>,
     no_earlier_than: Option<SystemTime>,
 }
@@ -47,6 +54,8 @@ impl CaClientBuilder {
                 answer: DEFAULT_DEADLINE,
             },
             cluster_id: None,
+            instance: None,
+            known: None,
             clock: Arc::new(SystemClock),
             no_earlier_than: None,
         }
@@ -104,6 +113,31 @@ impl CaClientBuilder {
     pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
         self.cluster_id = Some(id.into());
         self
+    }
+
+    /// Which agent asks, sent as `signet-instance`.
+    pub(crate) fn instance(mut self, id: Option<InstanceId>) -> Self {
+        self.instance = id;
+        self
+    }
+
+    /// What the agent knows already: an answer never leads back behind it.
+    pub(crate) fn known(mut self, bundle: Arc<Bundle>) -> Self {
+        self.known = Some(bundle);
+        self
+    }
+
+    /// Goes on from what an earlier run wrote to `dir`: its roots authenticate the CA, but for those that the CA distrusts,
+    /// and no answer leads back behind them. Changes nothing where there is nothing.
+    ///
+    /// # Errors
+    /// When the roots are there but cannot be read.
+    pub fn going_on_from(mut self, dir: &Path) -> Result<Self, FilesError> {
+        if let Some(bundle) = files::stored_bundle(dir)? {
+            self.trust = Trust::roots(bundle.of_the_ca()).ok().or(self.trust);
+            self.known = Some(Arc::new(bundle));
+        }
+        Ok(self)
     }
 
     /// Where the time comes from; the machine's clock by default.
@@ -164,6 +198,8 @@ impl CaClientBuilder {
             spiffe_id: self.spiffe_id,
             ttl: self.ttl,
             deadlines: self.deadlines,
+            instance: self.instance,
+            known: self.known,
             clock: self.clock,
             no_earlier_than: self.no_earlier_than,
         })

@@ -13,10 +13,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 
 use crate::address::CaAddress;
 use crate::address::authority_host;
 use crate::builder::CaClientBuilder;
+use crate::bundle::Bundle;
+use crate::bundle::told_number;
 use crate::ca_time::CaTime;
 use crate::ca_time::told_time;
 use crate::channel;
@@ -25,6 +29,7 @@ use crate::credential::Credential;
 use crate::csr::KeyAndCsr;
 use crate::error::Error;
 use crate::error::Step;
+use crate::instance::InstanceId;
 use crate::pushback::pushback;
 use crate::svid::Expected;
 use crate::svid::Svid;
@@ -43,6 +48,8 @@ pub struct CaClient {
     pub(crate) ttl: Duration,
     pub(crate) deadlines: Deadlines,
     pub(crate) cluster_id: Option<MetadataValue<Ascii>>,
+    pub(crate) instance: Option<InstanceId>,
+    pub(crate) known: Option<Arc<Bundle>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// A moment that the CA's clock is known to have passed.
     pub(crate) no_earlier_than: Option<SystemTime>,
@@ -56,6 +63,8 @@ pub struct Enrolled {
     /// What the CA's clock showed when the answer came, by its `date` header (RFC 9110 section 6.6.1);
     /// right within a second and the time that the answer took.
     pub ca_time: Option<CaTime>,
+    /// What the CA calls the roots of the SVID, if it counts its trust bundles. Never lower than what was known before.
+    pub bundle: Option<u64>,
 }
 
 /// How long each step may take.
@@ -119,6 +128,8 @@ impl CaClient {
         let expected = Expected {
             spiffe_id: self.expected_id(),
             trusted: &trusted,
+            known: self.known.as_deref(),
+            number: told_number(answer.metadata()),
             now: self.moment(),
         };
         let received = self.clock.now();
@@ -130,16 +141,20 @@ impl CaClient {
                 source: Box::new(source),
             })?;
         warn_of_skew(&svid, received);
-        Ok(Enrolled { svid, ca_time })
+        Ok(Enrolled {
+            svid,
+            ca_time,
+            bundle: expected.number_in_force(),
+        })
     }
 
     /// When to judge certificates: a clock that was set back does not make what is good too young.
-    fn moment(&self) -> SystemTime {
+    pub(crate) fn moment(&self) -> SystemTime {
         let now = self.clock.now();
         self.no_earlier_than.map_or(now, |moment| moment.max(now))
     }
 
-    async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
+    pub(crate) async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
         let target = Target {
             address: &self.address,
             server_name: &self.server_name,
@@ -171,6 +186,10 @@ impl CaClient {
         if let Some(value) = &self.cluster_id {
             request.metadata_mut().insert("clusterid", value.clone());
         }
+        let instance = self.instance.as_ref().map(InstanceId::as_str);
+        if let Some(value) = instance.and_then(|id| MetadataValue::try_from(id).ok()) {
+            request.metadata_mut().insert("signet-instance", value);
+        }
         request
     }
 
@@ -181,13 +200,7 @@ impl CaClient {
     ) -> Result<tonic::Response<IstioCertificateResponse>, Error> {
         let limit = self.deadlines.answer;
         let asked = async {
-            let authority = format!(
-                "{}:{}",
-                authority_host(&self.server_name),
-                self.address.port()
-            );
-            let channel = channel::over(stream, &authority).await;
-            let channel = channel.map_err(|source| self.broken(Box::new(source)))?;
+            let channel = self.channel(stream, |endpoint| endpoint).await?;
             let mut client = IstioCertificateServiceClient::new(channel)
                 .max_decoding_message_size(MAX_ANSWER_LEN);
             let answer = client.create_certificate(request).await;
@@ -199,7 +212,19 @@ impl CaClient {
         }
     }
 
-    fn refusal(&self, status: tonic::Status) -> Error {
+    /// gRPC over a connection that exists.
+    pub(crate) async fn channel(
+        &self,
+        stream: TlsStream<TcpStream>,
+        tune: impl FnOnce(Endpoint) -> Endpoint,
+    ) -> Result<Channel, Error> {
+        let host = authority_host(&self.server_name);
+        let authority = format!("{host}:{}", self.address.port());
+        let channel = channel::over(stream, &authority, tune).await;
+        channel.map_err(|source| self.broken(Box::new(source)))
+    }
+
+    pub(crate) fn refusal(&self, status: tonic::Status) -> Error {
         let ca = self.address.clone();
         let message = status.message().to_owned();
         match status.code() {
@@ -232,14 +257,14 @@ impl CaClient {
         self.spiffe_id.as_ref().or(renewed)
     }
 
-    fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    pub(crate) fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
         Error::Transport {
             ca: self.address.clone(),
             source,
         }
     }
 
-    fn too_late(&self, step: Step, limit: Duration) -> Error {
+    pub(crate) fn too_late(&self, step: Step, limit: Duration) -> Error {
         Error::Deadline {
             ca: self.address.clone(),
             step,

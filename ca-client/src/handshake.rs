@@ -26,6 +26,11 @@ pub(crate) trait Judge: Debug + Send + Sync {
     /// # Errors
     /// When it is not.
     fn judge(&self, peer: Peer<'_>) -> Result<(), Error>;
+
+    /// The names of the roots that a peer's certificate should lead to (RFC 8446 section 4.2.4); none lets it choose.
+    fn hints(&self) -> &[DistinguishedName] {
+        &[]
+    }
 }
 
 /// What a peer shows in the handshake.
@@ -107,11 +112,16 @@ impl<J: Judge> ServerCertVerifier for Verifier<J> {
             .signature_verification_algorithms
             .supported_schemes()
     }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        let hints = self.judge.hints();
+        (!hints.is_empty()).then_some(hints)
+    }
 }
 
 impl<J: Judge> ClientCertVerifier for Verifier<J> {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        self.judge.hints()
     }
 
     fn verify_client_cert(

@@ -23,6 +23,7 @@ mod address;
 pub mod agent;
 
 mod builder;
+mod bundle;
 mod ca_time;
 mod channel;
 mod client;
@@ -34,12 +35,14 @@ mod error;
 pub mod files;
 mod handshake;
 pub mod health;
+mod instance;
 mod key;
 pub mod mtls;
 mod pushback;
 mod svid;
 mod tls;
 mod trust;
+mod watch;
 
 pub use address::CaAddress;
 pub use address::CaAddressError;

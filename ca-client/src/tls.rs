@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use proto::certificate::Certificate;
 use rustls::ClientConfig;
+use rustls::DistinguishedName;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -78,6 +79,7 @@ impl Target<'_> {
         let verifier = Verifier {
             judge: ByTrust {
                 trust: self.trust.clone(),
+                hints: self.trust.subjects(),
                 now: self.now,
                 verdict: Arc::clone(verdict),
             },
@@ -119,6 +121,7 @@ type Verdict = Result<Vec<Certificate>, ServerError>;
 #[derive(Debug)]
 struct ByTrust {
     trust: Trust,
+    hints: Vec<DistinguishedName>,
     now: SystemTime,
     verdict: Arc<OnceLock<Verdict>>,
 }
@@ -143,5 +146,10 @@ impl Judge for ByTrust {
             Ok(_) => Ok(()),
             Err(_) => Err(refused.into()),
         }
+    }
+
+    /// While a CA changes its root, it shows the certificate that this leads to.
+    fn hints(&self) -> &[DistinguishedName] {
+        &self.hints
     }
 }

@@ -369,7 +369,13 @@ async fn status_tells_a_person_and_a_script_and_grades_its_exit_code() {
         scene.dir.path(),
         &format!("{program} status --out out --http-addr {http}"),
     );
-    for part in ["sa/cart", "good for", "ready         yes", "clock offset"] {
+    for part in [
+        "sa/cart",
+        "good for",
+        "ready         yes",
+        "clock offset",
+        "trust push",
+    ] {
         assert!(told.contains(part), "{part} in\n{told}");
     }
     let json = shell(

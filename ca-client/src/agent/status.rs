@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
 
+use super::follow::TrustStatus;
 use crate::svid::Svid;
 
 /// The agent's state at one moment. Times are by this machine's clock.
@@ -40,6 +41,8 @@ pub struct Status {
     pub hook_failures: u64,
     /// Jumps of the clock that were noticed.
     pub clock_jumps: u64,
+    /// What is known of the trust bundle, and how.
+    pub trust: TrustStatus,
 }
 
 impl Status {

@@ -45,6 +45,10 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) hook_pid_file: Option<PathBuf>,
 
+    /// How long readers of the files have to take them up, after the hook, before the CA is told that they are in use
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) settle: Duration,
+
     /// Where /healthz, /readyz, /metrics and /status are served; nowhere if not given
     #[arg(long, env = "CA_CLIENT_HTTP_ADDR", value_name = "ADDR")]
     pub(crate) http_addr: Option<SocketAddr>,
@@ -80,6 +84,9 @@ Which roots authenticate the CA:
   --ca-roots or --ca-fingerprint for the first contact only. From then on the trust
   bundle that came with the certificate counts, also after a restart (root-cert.pem
   in --out). To move to another CA, stop the agent and remove the files.
+  When the CA changes its roots it says so at once (signet.v1.TrustService): new roots
+  come beside the same certificate, older ones never. Once the files are renamed, the
+  hook has ended well and --settle has passed, the CA is told that they are in use.
 
 Who asks: the token if there is one, else the certificate that is there; the other of
 the two when the CA refuses one. What worked is tried first the next time, until the

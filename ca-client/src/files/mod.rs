@@ -8,11 +8,13 @@ mod access;
 mod combined;
 mod error;
 mod generation;
+pub(crate) mod kept;
 mod link;
 mod names;
 mod owner;
 mod read;
 pub(crate) mod requested;
+mod trust;
 
 use std::fs;
 use std::fs::File;
@@ -33,7 +35,9 @@ pub use owner::OwnerError;
 pub use read::stored;
 pub use read::stored_roots;
 pub use read::stored_since;
+pub(crate) use trust::stored_bundle;
 
+use crate::bundle::Bundle;
 use crate::svid::Svid;
 
 /// The leaf, the certificates above it, and the root that anchors them, in this order.
@@ -141,9 +145,19 @@ impl OutputDir {
     /// When something could not be written; the files are the previous ones then. What is old and
     /// cannot be removed is no failure: the log has it, and the next call tries again.
     pub fn write(&self, svid: &Svid, now: SystemTime) -> Result<(), FilesError> {
+        self.write_with(svid, None, now)
+    }
+
+    pub(crate) fn write_with(
+        &self,
+        svid: &Svid,
+        bundle: Option<&Bundle>,
+        now: SystemTime,
+    ) -> Result<(), FilesError> {
         let previous = self.current()?;
         let generation = Generation::create(&self.dir, now)?;
         self.fill(&generation, svid)?;
+        self.number(&generation, bundle)?;
         generation.sync()?;
         link::point(&self.dir, DATA, Path::new(generation.name()))?;
         let kept = generation.keep();

@@ -66,7 +66,7 @@ pub fn stored_since(dir: &Path) -> Option<SystemTime> {
 }
 
 /// Reads from one generation. When a writer removed it meanwhile, reads from the one that came after.
-fn of_current<T>(
+pub(super) fn of_current<T>(
     dir: &Path,
     read: impl Fn(&Path) -> Result<T, FilesError>,
 ) -> Result<Option<T>, FilesError> {
@@ -90,7 +90,7 @@ fn current(dir: &Path) -> Result<Option<PathBuf>, FilesError> {
         .map(|name| dir.join(name)))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     fs::read(path).map_err(FilesError::at(path, "read"))
 }
 

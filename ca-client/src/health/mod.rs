@@ -21,6 +21,7 @@ use bounded::Bounded;
 pub use report::CertificateReport;
 pub use report::FailureReport;
 pub use report::StatusReport;
+pub use report::TrustReport;
 
 use crate::agent::Status;
 use crate::clock::Clock;

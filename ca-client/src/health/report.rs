@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::agent::Failure;
 use crate::agent::Files;
 use crate::agent::Status;
 
@@ -33,6 +34,22 @@ pub struct StatusReport {
     pub files: String,
     /// What came of the last run of the hook.
     pub hook: Option<String>,
+    /// What is known of the trust bundle.
+    #[serde(default)]
+    pub trust: TrustReport,
+}
+
+/// The trust bundle in a report.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct TrustReport {
+    /// Its number, of a CA that counts them.
+    pub number: Option<u64>,
+    /// The number that the CA was told to be in use.
+    pub acknowledged: Option<u64>,
+    /// `connected`, `not connected` or `not offered by the CA`.
+    pub push: String,
+    /// What went wrong last, whether or not it is well since.
+    pub last_failure: Option<FailureReport>,
 }
 
 /// A certificate in a report.
@@ -73,11 +90,13 @@ impl StatusReport {
             not_after: utc(held.not_after),
             remaining_seconds: seconds(now, held.not_after),
         });
-        let last_failure = status.last_failure.as_ref().map(|failure| FailureReport {
-            reason: failure.reason.to_owned(),
-            message: failure.message.clone(),
-            at: utc(failure.at),
-        });
+        let last_failure = status.last_failure.as_ref().map(FailureReport::new);
+        let trust = TrustReport {
+            number: status.trust.number,
+            acknowledged: status.trust.acknowledged,
+            push: status.trust.push.as_str().to_owned(),
+            last_failure: status.trust.last_failure.as_ref().map(FailureReport::new),
+        };
         Self {
             ready: not_ready_because.is_none(),
             not_ready_because,
@@ -95,6 +114,17 @@ impl StatusReport {
                 Files::Failed { message, .. } => message.clone(),
             },
             hook: status.hook.as_ref().map(|run| run.result.clone()),
+            trust,
+        }
+    }
+}
+
+impl FailureReport {
+    fn new(failure: &Failure) -> Self {
+        Self {
+            reason: failure.reason.to_owned(),
+            message: failure.message.clone(),
+            at: utc(failure.at),
         }
     }
 }

@@ -9,48 +9,68 @@ use std::time::SystemTime;
 use super::Current;
 use super::Engine;
 use crate::agent::Output;
+use crate::agent::follow::Memory;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
 use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
+use crate::bundle::Bundle;
 use crate::csr::KeyAndCsr;
 use crate::files::FilesError;
+use crate::instance::InstanceId;
 use crate::key::PrivateKey;
 use crate::svid::Svid;
+
+/// What an earlier run left.
+struct Left {
+    is_as_asked: bool,
+    requested: Option<PrivateKey>,
+    memory: Memory,
+    bundle: Result<Option<Bundle>, FilesError>,
+    stored: Result<Option<(Svid, Option<SystemTime>)>, FilesError>,
+}
 
 impl Engine {
     /// Takes up where an earlier run ended: its bundle, and its certificate if that has not expired.
     pub(super) async fn load(&mut self) {
         let Some(output) = self.output.clone() else {
+            self.instance = InstanceId::draw();
+            self.know();
             return;
         };
-        let (roots, stored, requested, as_asked) = blocking(output, |output| {
-            let as_asked = output.is_as_asked();
-            let requested = output.requested();
-            (output.stored_roots(), output.stored(), requested, as_asked)
+        let left = blocking(output, |output| Left {
+            is_as_asked: output.is_as_asked(),
+            requested: output.requested(),
+            memory: output.memory(),
+            bundle: output.stored_bundle(),
+            stored: output.stored(),
         })
         .await;
-        self.on_disk = as_asked;
-        match roots {
-            Ok(roots) => self.bundle = roots,
+        self.on_disk = left.is_as_asked;
+        self.instance = left.memory.instance;
+        // What is about to be written anew has to be told anew.
+        self.told = left.memory.told.filter(|_| left.is_as_asked);
+        match left.bundle {
+            Ok(bundle) => self.bundle = bundle.map(Arc::new),
             Err(error) => warn(&error, "the trust bundle of an earlier run is not used"),
         }
         if let (Some(bundle), Some(given)) = (&self.bundle, &self.settings.first_contact)
-            && given.differs_from(bundle)
+            && given.differs_from(bundle.roots())
         {
             tracing::warn!(
                 "the roots that were given share nothing with the trust bundle of the last run; the bundle counts"
             );
         }
-        if let Some(key) = requested {
-            self.take_up_key(&key, stored.as_ref().ok().and_then(Option::as_ref));
+        if let Some(key) = left.requested {
+            self.take_up_key(&key, left.stored.as_ref().ok().and_then(Option::as_ref));
         }
-        match stored {
+        match left.stored {
             Ok(Some((svid, since))) => self.take_up(svid, since),
             Ok(None) => {}
             Err(error) => warn(&error, "the certificate of an earlier run is not used"),
         }
+        self.know();
     }
 
     fn take_up(&mut self, svid: Svid, since: Option<SystemTime>) {
@@ -87,6 +107,9 @@ impl Engine {
             received: now,
             renew_after: by_receipt.min(by_date),
         });
+        if self.on_disk {
+            self.publish();
+        }
         self.tell_next(now);
     }
 
@@ -117,6 +140,8 @@ impl Engine {
             return;
         };
         let svid = Arc::clone(&held.svid);
+        let bundle = self.bundle.clone();
+        let instance = self.instance.clone();
         let was_there = self.on_disk;
         let (lost, written) = blocking(output, move |output| {
             let lost = match was_there {
@@ -126,7 +151,10 @@ impl Engine {
             match was_there && lost.is_none() {
                 true => (None, None),
                 false => {
-                    let written = output.write(&svid, now.wall);
+                    let written = output.write(&svid, bundle.as_deref(), now.wall);
+                    if written.is_ok() {
+                        output.remember_instance(instance.as_ref());
+                    }
                     (
                         lost,
                         Some(written.map_err(|error| (error, output.good_until()))),
@@ -153,9 +181,7 @@ impl Engine {
         }
         self.status
             .send_modify(|status| status.files = Files::Written { at: now.wall });
-        if let Some(held) = &self.held {
-            self.written.send_replace(held.svid.serial());
-        }
+        self.publish();
     }
 
     fn note_unwritten(&mut self, error: &FilesError, older_until: Option<SystemTime>) {

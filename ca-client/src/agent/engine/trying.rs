@@ -20,7 +20,7 @@ use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
 use crate::agent::status::Failure;
 use crate::agent::status::Held;
-use crate::agent::status::one_line;
+use crate::bundle::Bundle;
 use crate::client::Enrolled;
 use crate::csr::CsrError;
 use crate::csr::KeyAndCsr;
@@ -29,9 +29,16 @@ use crate::key::PrivateKey;
 use crate::trust::Trust;
 
 impl Engine {
-    /// Tries once, and notes what came of it.
+    /// Tries once, and notes what came of it, unless the CA had something else to say meanwhile.
     pub(super) async fn try_once(&mut self, began: Moment) {
-        let outcome = self.ask(began).await;
+        let outcome = match self.ask(began).await {
+            Ok(None) => {
+                tracing::info!("the CA is slow to answer and has other roots: those first");
+                return;
+            }
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(error) => Err(error),
+        };
         let now = Moment::now(self.settings.clock.as_ref());
         let took = now.steadily_since(began);
         self.status.send_modify(|status| status.calls += took);
@@ -44,8 +51,10 @@ impl Engine {
 
     /// Waits for the outcome of one attempt, or of several: as long as there is none, another one is begun
     /// from time to time. A failure counts when it is the last, or the CA asks for patience: it must not
-    /// be what ends an older attempt that is only slow. The files are looked after meanwhile.
-    async fn ask(&mut self, mut now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
+    /// be what ends an older attempt that is only slow. The files are looked after meanwhile, and the CA
+    /// is listened to: `None` when it has new roots or advice, which what was asked before does not meet.
+    async fn ask(&mut self, mut now: Moment) -> Result<Option<(Enrolled, Evidence)>, AttemptError> {
+        let disturbed_from = now.steady + UNDISTURBED;
         let mut running = Running::default();
         loop {
             self.status.send_modify(|status| {
@@ -56,13 +65,18 @@ impl Engine {
             let began = now;
             while now.steadily_since(began) < patience(self.left(now)) {
                 tokio::select! {
+                    biased;
                     outcome = running.first() => match outcome {
                         Err(error) if !running.is_empty() && error.pushback().is_none() => {}
-                        outcome => return outcome,
+                        outcome => return outcome.map(Some),
                     },
+                    () = self.ends.other_word(), if now.steady >= disturbed_from => {}
                     () = tokio::time::sleep(LOOK) => {}
                 }
                 now = Moment::now(self.settings.clock.as_ref());
+                if now.steady >= disturbed_from && self.hears_news(now) {
+                    return Ok(None);
+                }
                 self.tend_files(now).await;
             }
         }
@@ -116,14 +130,18 @@ impl Engine {
     /// The bundle, once there is one: what was given counts for first contact only.
     fn trust(&self) -> Result<Trust, FirstContactError> {
         match (&self.bundle, &self.settings.first_contact) {
-            (Some(bundle), _) => Ok(Trust::roots(bundle.clone())?),
+            (Some(bundle), _) => Ok(Trust::roots(bundle.of_the_ca())?),
             (None, Some(first_contact)) => first_contact.read(),
             (None, None) => Err(FirstContactError::Nothing),
         }
     }
 
     fn succeed(&mut self, enrolled: Enrolled, evidence: Evidence, now: Moment) {
-        let Enrolled { svid, ca_time } = enrolled;
+        let Enrolled {
+            svid,
+            ca_time,
+            bundle,
+        } = enrolled;
         let life = granted(&svid, ca_time);
         let renew_after = self
             .settings
@@ -153,7 +171,8 @@ impl Engine {
             status.last_success = Some(now.wall);
             status.ca_clock_offset = offset.or(status.ca_clock_offset);
         });
-        self.bundle = Some(svid.roots().to_vec());
+        self.adopt(Bundle::new(bundle, svid.roots().to_vec()));
+        self.heed(&svid, now);
         self.insisted = Some(svid.spiffe_id().clone());
         self.first = evidence;
         self.key = None;
@@ -167,6 +186,10 @@ impl Engine {
             received: now,
             renew_after,
         });
+        self.know();
+        if self.output.is_none() {
+            self.publish();
+        }
     }
 
     fn fail(&mut self, error: &AttemptError, now: Moment) {
@@ -218,22 +241,6 @@ impl Engine {
             .as_ref()
             .is_none_or(|(told, at)| told != message || now.steadily_since(*at) >= REMINDER)
     }
-
-    /// The error, and what to do when the bundle of an earlier run is what stands in the way.
-    fn explained(&self, error: &AttemptError) -> String {
-        let text = one_line(error);
-        let (Some(bundle), Some(given)) = (&self.bundle, &self.settings.first_contact) else {
-            return text;
-        };
-        match error.reason() == "ca-not-trusted" && given.differs_from(bundle) {
-            true => format!(
-                "{text}; the roots that were given to this agent are others than those of its trust \
-                 bundle, which alone counts after the first contact: if the CA really is a new one, \
-                 stop the agent, remove the files of the old one and start again"
-            ),
-            false => text,
-        }
-    }
 }
 
 /// A server that judges our certificate in its handshake says no more than an alert, or hangs up: the token
@@ -251,5 +258,7 @@ fn may_be_a_refusal_by_tls(error: &AttemptError) -> bool {
 const SOONEST: Duration = Duration::from_millis(50);
 /// How often a failure that goes on is told.
 const REMINDER: Duration = Duration::from_secs(60);
+/// What a CA that is well answers within.
+const UNDISTURBED: Duration = Duration::from_secs(2);
 /// Seconds that are worth a line in the log.
 const NOTABLE_OFFSET: f64 = 30.0;
