@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::spiffe::SpiffeId;
 use proto::spiffe::SpiffeIdError;
 use proto::spiffe::TrustDomain;
 
@@ -13,6 +14,7 @@ use crate::attest::issuers;
 use crate::attest::issuers::IssuerSettings;
 use crate::attest::issuers::IssuersError;
 use crate::cli::Serve;
+use crate::issuance::policy::SERVER_PATH;
 use crate::issuance::profile::Profile;
 use crate::issuance::profile::ProfileError;
 use crate::x509::LeafName;
@@ -30,6 +32,8 @@ pub struct Config {
     pub grpc_addr: SocketAddr,
     /// HTTP.
     pub http_addr: SocketAddr,
+    /// The SPIFFE bundle over HTTPS, where it is wanted.
+    pub bundle_port: Option<BundlePort>,
     /// Whose JWTs are believed.
     pub issuers: Vec<IssuerSettings>,
     /// Lifetimes of leaves.
@@ -72,6 +76,7 @@ impl Config {
                 })?;
         refuse_zeros(options)?;
         Ok(Self {
+            bundle_port: bundle_port(options, &trust_domain)?,
             data_dir: options.data_dir.clone(),
             root_ca_dir: options.root_ca_dir.clone(),
             trust_domain,
@@ -97,6 +102,15 @@ impl Config {
             watches: !options.no_inotify,
         })
     }
+}
+
+/// Where the SPIFFE bundle is served over HTTPS, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundlePort {
+    /// Where.
+    pub addr: SocketAddr,
+    /// Whom its certificate names.
+    pub server_id: SpiffeId,
 }
 
 /// Why the settings do not fit together.
@@ -158,6 +172,21 @@ fn refuse_zeros(options: &Serve) -> Result<(), ConfigError> {
         Some((flag, _)) => Err(ConfigError::Zero { flag }),
         None => Ok(()),
     }
+}
+
+fn bundle_port(
+    options: &Serve,
+    trust_domain: &TrustDomain,
+) -> Result<Option<BundlePort>, ConfigError> {
+    let Some(addr) = options.bundle_addr else {
+        return Ok(None);
+    };
+    let server_id = SpiffeId::new(trust_domain, SERVER_PATH);
+    let server_id = server_id.map_err(|source| ConfigError::TrustDomain {
+        value: options.trust_domain.clone(),
+        source,
+    })?;
+    Ok(Some(BundlePort { addr, server_id }))
 }
 
 fn read_issuers(options: &Serve) -> Result<Vec<IssuerSettings>, ConfigError> {

@@ -1,4 +1,5 @@
-//! Who gets in at the HTTP port, and for how long? HTTP/1.1 without TLS, for probes and scrapers.
+//! Who gets in at the HTTP port, and for how long? HTTP/1.1, for probes and scrapers; with TLS on the port of the
+//! SPIFFE bundle.
 //!
 //! The loop is ours, because axum's has no deadline for headers and no end of connections: one peer could take all
 //! file descriptors, and with them the TLS port.
@@ -12,11 +13,15 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::debug;
@@ -29,6 +34,8 @@ pub struct HttpPort {
     pub routes: Router,
     /// How long a peer may take for the headers of its next request; an idle connection is closed after it.
     pub headers: Duration,
+    /// How TLS is spoken, if it is; the handshake may take as long as headers.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Cancelled when it is to end.
     pub stop: CancellationToken,
 }
@@ -63,6 +70,23 @@ impl HttpPort {
     }
 
     async fn connection(&self, stream: TcpStream) {
+        let Some(tls) = &self.tls else {
+            return self.requests(stream).await;
+        };
+        let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+        let handshake = timeout(self.headers, handshake);
+        match self.stop.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.requests(stream).await,
+            Some(Ok(Err(error))) => debug!(%error, "TLS handshake failed"),
+            Some(Err(_elapsed)) => debug!("TLS handshake took too long"),
+            None => {}
+        }
+    }
+
+    async fn requests<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let routes =
             self.routes
                 .clone()

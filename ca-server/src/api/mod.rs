@@ -1,6 +1,7 @@
 //! What crosses the wire? gRPC services, headers, TLS, the HTTP port. Decides nothing about identity or dates.
 
 pub mod admin;
+pub mod bundle;
 pub mod certificates;
 pub mod connection;
 mod deadline;

@@ -109,6 +109,25 @@ impl TlsSettings {
     }
 }
 
+/// Settings of a port that asks nobody for a certificate, over HTTP/1.1.
+///
+/// # Errors
+/// When rustls does not take them; cannot happen with the ring provider.
+pub fn without_client_certificates(
+    serving: Arc<ServingCertificate>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(serving);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // No resumption: whoever connects judges the chain of now.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
 /// Notes whether the peer signed the handshake with the key of the certificate that it showed.
 #[derive(Debug)]
 pub struct KeyProof {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use proto::certificate::Certificate;
+use proto::spiffe::SpiffeId;
 use tracing::info;
 
 use super::operator::SOCKET;
@@ -35,6 +36,11 @@ pub(super) fn listening(
     info!(
         "then: ca-client fetch --ca-addr {reach} --ca-fingerprint {root} --token-file token --out DIR"
     );
+}
+
+/// Says where other trust domains fetch the bundle, and what to configure there.
+pub(super) fn bundle_port(addr: SocketAddr, server_id: &SpiffeId) {
+    info!(bundle = %addr, spiffe_id = %server_id, profile = "https_spiffe", "SPIFFE bundle endpoint");
 }
 
 /// Names the roots that stay in the trust bundle beside those of the signer.

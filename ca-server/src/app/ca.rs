@@ -15,6 +15,7 @@ use super::conductor;
 use super::conductor::Conductor;
 use crate::authority::Authority;
 use crate::authority::bundle::BundleError;
+use crate::authority::polls::Polls;
 use crate::authority::self_signed::NewRoot;
 use crate::authority::self_signed::SelfSignedError;
 use crate::authority::state::State;
@@ -41,6 +42,7 @@ pub(super) struct Ca {
     authority: Arc<Authority>,
     store: Arc<SledLedger>,
     changes: watch::Receiver<u64>,
+    polls: Arc<Polls>,
 }
 
 impl Ca {
@@ -79,6 +81,7 @@ impl Ca {
             authority: conductor.authority(),
             store,
             changes: conductor.changes(),
+            polls: conductor.polls(),
         };
         Ok((ca, conductor))
     }
@@ -98,6 +101,11 @@ impl Ca {
     /// Tells of every change of what is in force.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    /// Who reads the SPIFFE bundle.
+    pub(super) fn polls(&self) -> Arc<Polls> {
+        Arc::clone(&self.polls)
     }
 
     /// Writes what is left to write and lets go of the ledger.

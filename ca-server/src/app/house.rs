@@ -14,6 +14,7 @@ use super::conductor::Conductor;
 use super::conductor::Order;
 use super::doors;
 use super::error::ServeError;
+use super::federation::Federation;
 use super::readiness::Checker;
 use super::readiness::SharedReadiness;
 use super::report::Reporter;
@@ -22,11 +23,11 @@ use super::watcher;
 use super::watcher::Watched;
 use crate::api;
 use crate::api::admin::Admin;
+use crate::api::bundle::BundleEndpoint;
 use crate::api::certificates::Certificates;
 use crate::api::http::Http;
 use crate::api::http_port::HttpPort;
 use crate::api::listener::Server;
-use crate::api::tls::ServingCertificate;
 use crate::api::tls::TlsSettings;
 use crate::api::trust::Streams;
 use crate::api::trust::Trust;
@@ -101,16 +102,17 @@ impl House {
         let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
         let admin_socket = doors::bind_admin(self.locked.path())?;
 
-        let serving = self.start_serving().await?;
+        let federation = self.open_federation().await?;
+        let (serving, listeners) = self.start_serving(federation.as_ref()).await?;
         let readiness = self.start_readiness();
         let reporter = Arc::new(Reporter {
             authority: self.ca.authority(),
-            serving: Arc::clone(&serving.held),
+            serving: listeners.iter().map(|one| Arc::clone(&one.held)).collect(),
             readiness: Arc::new(readiness.clone()),
             grpc_addr: grpc_addr.to_string(),
             http_addr: http_addr.to_string(),
         });
-        let mut tasks = self.start_timers(&serving, &reporter);
+        let mut tasks = self.start_timers(&listeners, &reporter);
         let (orders, conductor) = self.start_conductor(conductor, &mut tasks)?;
 
         let tls = TlsSettings::new(Arc::clone(&serving.certificate));
@@ -120,6 +122,7 @@ impl House {
         let http_port = HttpPort {
             routes: self.http_routes(readiness),
             headers: self.config.limits.handshake,
+            tls: None,
             stop: self.stop.clone(),
         };
         announce::listening(
@@ -132,7 +135,8 @@ impl House {
         tokio::join!(
             agents.serve_tls(grpc, tls),
             operators.serve_unix(admin_socket),
-            http_port.serve(http)
+            http_port.serve(http),
+            Federation::serve(federation)
         );
         tasks.iter().for_each(JoinHandle::abort);
         // A step that was begun is finished: the ledger is open as long as it takes.
@@ -166,16 +170,36 @@ impl House {
         Ok((orders, tokio::spawn(works)))
     }
 
-    async fn start_serving(&self) -> Result<Arc<Serving>, ServeError> {
-        let serving = Arc::new(Serving {
-            name: self.config.serving_name.clone(),
-            issuance: Arc::clone(&self.issuance),
+    /// What the agents' port presents is the first of them.
+    async fn start_serving(
+        &self,
+        federation: Option<&Federation>,
+    ) -> Result<(Arc<Serving>, Vec<Arc<Serving>>), ServeError> {
+        let name = self.config.serving_name.clone();
+        let issuance = Arc::clone(&self.issuance);
+        let own = Serving::start("serving", name, issuance, Arc::clone(&self.clock)).await?;
+        let others = federation.map(Federation::serving);
+        let all = [Arc::clone(&own)].into_iter().chain(others).collect();
+        Ok((own, all))
+    }
+
+    async fn open_federation(&self) -> Result<Option<Federation>, ServeError> {
+        let Some(settings) = &self.config.bundle_port else {
+            return Ok(None);
+        };
+        let (issuance, stop) = (Arc::clone(&self.issuance), self.stop.clone());
+        let headers = self.config.limits.handshake;
+        Federation::open(settings, issuance, self.bundle_endpoint(), headers, stop)
+            .await
+            .map(Some)
+    }
+
+    fn bundle_endpoint(&self) -> BundleEndpoint {
+        BundleEndpoint {
+            authority: self.ca.authority(),
+            polls: self.ca.polls(),
             clock: Arc::clone(&self.clock),
-            certificate: Arc::new(ServingCertificate::default()),
-            held: Arc::default(),
-        });
-        serving.renew().await?;
-        Ok(serving)
+        }
     }
 
     fn start_readiness(&self) -> SharedReadiness {
@@ -190,12 +214,14 @@ impl House {
 
     fn start_timers(
         &self,
-        serving: &Arc<Serving>,
+        listeners: &[Arc<Serving>],
         reporter: &Arc<Reporter>,
     ) -> Vec<JoinHandle<()>> {
         let (metrics, clock) = (self.metrics.clone(), Arc::clone(&self.clock));
-        vec![
-            tokio::spawn(Arc::clone(serving).keep_fresh(self.ca.changes())),
+        let fresh =
+            |one: &Arc<Serving>| tokio::spawn(Arc::clone(one).keep_fresh(self.ca.changes()));
+        let mut tasks: Vec<_> = listeners.iter().map(fresh).collect();
+        tasks.extend([
             tokio::spawn(background::refresh_jwks(
                 self.issuers.clone(),
                 metrics.clone(),
@@ -205,7 +231,8 @@ impl House {
                 metrics,
                 clock,
             )),
-        ]
+        ]);
+        tasks
     }
 
     fn agent_server(
@@ -275,6 +302,7 @@ impl House {
             metrics: self.metrics.clone(),
             readiness: Arc::new(readiness),
         })
+        .merge(api::bundle::routes(self.bundle_endpoint()))
     }
 }
 

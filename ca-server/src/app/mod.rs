@@ -8,6 +8,7 @@ mod ca;
 mod conductor;
 mod doors;
 mod error;
+mod federation;
 mod house;
 mod operator;
 mod promises;

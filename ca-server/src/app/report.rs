@@ -22,7 +22,8 @@ use crate::telemetry::metrics::Held;
 /// Knows the whole house, to tell operators about it.
 pub(super) struct Reporter {
     pub(super) authority: Arc<Authority>,
-    pub(super) serving: Arc<ArcSwap<Vec<Presented>>>,
+    /// What each of our listeners presents.
+    pub(super) serving: Vec<Arc<ArcSwap<Vec<Presented>>>>,
     pub(super) readiness: Arc<dyn Readiness>,
     pub(super) grpc_addr: String,
     pub(super) http_addr: String,
@@ -49,8 +50,10 @@ impl Reporter {
             };
             held(role, root)
         }));
-        let serving = self.serving.load();
-        all.extend(serving.iter().map(|presented| presented.held.clone()));
+        for serving in &self.serving {
+            let serving = serving.load();
+            all.extend(serving.iter().map(|presented| presented.held.clone()));
+        }
         all
     }
 }

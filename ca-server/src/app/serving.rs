@@ -30,12 +30,14 @@ use crate::x509::LeafName;
 use crate::x509::PublicKey;
 use crate::x509::Validity;
 
-/// Keeps the listener's leaves fresh: one under each signer that callers may know.
+/// Keeps a listener's leaves fresh: one under each signer that callers may know.
 #[derive(Debug)]
 pub(super) struct Serving {
-    pub(super) name: LeafName,
-    pub(super) issuance: Arc<Issuance>,
-    pub(super) clock: Arc<dyn Clock>,
+    /// What the leaves are called in `status` and metrics.
+    role: &'static str,
+    name: LeafName,
+    issuance: Arc<Issuance>,
+    clock: Arc<dyn Clock>,
     pub(super) certificate: Arc<ServingCertificate>,
     pub(super) held: Arc<ArcSwap<Vec<Presented>>>,
 }
@@ -52,6 +54,25 @@ pub(super) struct Presented {
 }
 
 impl Serving {
+    /// With its first leaves.
+    pub(super) async fn start(
+        role: &'static str,
+        name: LeafName,
+        issuance: Arc<Issuance>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, ServingError> {
+        let serving = Arc::new(Self {
+            role,
+            name,
+            issuance,
+            clock,
+            certificate: Arc::default(),
+            held: Arc::default(),
+        });
+        serving.renew().await?;
+        Ok(serving)
+    }
+
     /// Presents a leaf under each signer: those that are fresh, and new ones with new keys.
     pub(super) async fn renew(&self) -> Result<(), ServingError> {
         let now = self.clock.now();
@@ -94,13 +115,13 @@ impl Serving {
             &rustls::crypto::ring::default_provider(),
         )?;
         let validity = issued.intent.validity;
-        info!(serial = %issued.intent.serial, not_after = %humantime::format_rfc3339_seconds(validity.not_after()), "serving certificate issued");
+        info!(serial = %issued.intent.serial, not_after = %humantime::format_rfc3339_seconds(validity.not_after()), role = self.role, "serving certificate issued");
         Ok(Presented {
             validity,
             issued_at: now,
             issuer: issued.intent.issuer,
             held: Held {
-                role: "serving",
+                role: self.role,
                 subject: format!("serial {}", issued.intent.serial),
                 sha256: Fingerprint::of(issued.leaf.der()).to_string(),
                 not_before: validity.not_before(),
@@ -118,7 +139,7 @@ impl Serving {
             if self.is_due()
                 && let Err(error) = self.renew().await
             {
-                warn!(%error, "serving certificate not renewed; trying again");
+                warn!(%error, role = self.role, "serving certificate not renewed; trying again");
                 tokio::time::sleep(AGAIN).await;
             }
         }

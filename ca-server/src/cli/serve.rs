@@ -43,7 +43,7 @@ pub struct Serve {
         value_name = "ADDR"
     )]
     pub grpc_addr: SocketAddr,
-    /// HTTP: /healthz, /readyz, /ca.pem, /metrics.
+    /// HTTP: /healthz, /readyz, /ca.pem, /bundle.json (the SPIFFE bundle), /metrics.
     #[arg(
         long,
         env = "SIGNET_HTTP_ADDR",
@@ -51,6 +51,10 @@ pub struct Serve {
         value_name = "ADDR"
     )]
     pub http_addr: SocketAddr,
+    /// HTTPS: the SPIFFE bundle for other trust domains at / and /bundle.json, as SPIFFE Federation's profile `https_spiffe`
+    /// with the SPIFFE ID <spiffe://TRUST-DOMAIN/signet/server>. Off unless given.
+    #[arg(long, env = "SIGNET_BUNDLE_ADDR", value_name = "ADDR")]
+    pub bundle_addr: Option<SocketAddr>,
     /// YAML list of token issuers whose JWTs are believed: issuer, audiences, `jwks_file`.
     #[arg(long, env = "SIGNET_ISSUERS", value_name = "FILE")]
     pub issuers: Option<PathBuf>,

@@ -66,6 +66,7 @@ impl Policy {
         // X509-SVID section 3.1. That an ID has at most 2048 bytes, its type sees to.
         match id.path() {
             "" => Err(PolicyError::PathMissing { caller: id.clone() }),
+            path if path.starts_with(RESERVED) => Err(PolicyError::Reserved { caller: id.clone() }),
             _ => Ok(()),
         }
     }
@@ -104,7 +105,18 @@ pub enum PolicyError {
         /// Who called.
         caller: SpiffeId,
     },
+    /// The name is the CA's own.
+    #[error("{caller} is reserved: paths under {RESERVED} name the CA itself")]
+    Reserved {
+        /// Who called.
+        caller: SpiffeId,
+    },
 }
+
+/// What the CA itself is called, below its trust domain.
+pub const SERVER_PATH: &str = "/signet/server";
+/// Nobody else gets a name there: who verifies the CA by its SPIFFE ID must not meet a workload.
+const RESERVED: &str = "/signet/";
 
 /// Why what an operator wrote is no workload of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +187,25 @@ mod tests {
             caller: caller.parse().unwrap(),
         };
         assert_eq!(grant(caller, None), Err(refused));
+    }
+
+    #[test]
+    fn nobody_is_granted_a_name_of_the_ca_itself() {
+        for caller in [
+            "spiffe://cluster.local/signet/server",
+            "spiffe://cluster.local/signet/x",
+        ] {
+            let refused = PolicyError::Reserved {
+                caller: caller.parse().unwrap(),
+            };
+            assert_eq!(grant(caller, None), Err(refused));
+        }
+        for caller in [
+            "spiffe://cluster.local/signet",
+            "spiffe://cluster.local/signets/server",
+        ] {
+            assert_eq!(grant(caller, None), Ok(caller.to_owned()));
+        }
     }
 
     #[test]

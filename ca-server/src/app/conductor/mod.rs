@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::authority::Authority;
+use crate::authority::polls::Polls;
 use crate::authority::state::State;
 use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::vault::Vault;
@@ -69,6 +70,7 @@ pub(super) struct Conductor {
     signers: Signers,
     directory: Directory,
     changes: watch::Sender<u64>,
+    polls: Arc<Polls>,
     gate_time: GateTime,
     started: Instant,
     /// What the record says was not all done yet.
@@ -84,6 +86,11 @@ impl Conductor {
     /// Tells of every change of what is in force, by the number of the generation.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Who reads the SPIFFE bundle.
+    pub(super) fn polls(&self) -> Arc<Polls> {
+        Arc::clone(&self.polls)
     }
 
     /// Works until `stop`.

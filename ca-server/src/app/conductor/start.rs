@@ -23,6 +23,7 @@ use crate::authority::Authority;
 use crate::authority::Generation;
 use crate::authority::bundle;
 use crate::authority::bundle::Presence;
+use crate::authority::polls::Polls;
 use crate::authority::self_signed;
 use crate::authority::self_signed::NewRoot;
 use crate::authority::state::State;
@@ -45,6 +46,7 @@ pub(in crate::app) async fn open_ca(
 ) -> Result<Conductor, CaError> {
     let trust_bundle = TrustBundle::open(&settings.data_dir)?;
     let vault = Vault::of(&settings.data_dir);
+    let polls = Arc::new(Polls::open(&settings.data_dir, now));
     let stored = store::read(&settings.data_dir)?;
     let found = match stored {
         Some(record) => from_record(&settings, &mut state, record, new_root, now)?,
@@ -66,6 +68,7 @@ pub(in crate::app) async fn open_ca(
         signers: found.signers,
         directory: found.directory,
         changes: watch::Sender::new(1),
+        polls,
         gate_time: GateTime::start(now, std::time::Duration::ZERO),
         started: Instant::now(),
         unfinished: true,

@@ -84,6 +84,12 @@ impl Conductor {
         }
     }
 
+    /// Until when somebody who polls the SPIFFE bundle may not know its newest root.
+    fn hints_until(&self) -> Option<SystemTime> {
+        let changed_at = self.trust_bundle.newest_root_since()?;
+        self.polls.hints_until(changed_at, self.gate_time.now())
+    }
+
     /// Takes one look at everything that gates go by.
     pub(super) async fn see(&self, now: SystemTime) -> Result<Seen, CaError> {
         let limits = self.settings.limits;
@@ -112,7 +118,7 @@ impl Seen {
             crl_since: None,
             holdings: &self.holdings,
             unrecorded_until: self.unrecorded_until,
-            hints_until: None,
+            hints_until: conductor.hints_until(),
             listed_roots: &[],
             limits: conductor.settings.limits,
         }

@@ -117,6 +117,15 @@ impl TrustBundle {
             .collect()
     }
 
+    /// When the root came in that came last, to the second; `None` as long as nothing was stored.
+    #[must_use]
+    pub fn newest_root_since(&self) -> Option<SystemTime> {
+        let stored = self.stored.iter().flat_map(|stored| &stored.roots);
+        stored
+            .filter_map(|root| humantime::parse_rfc3339(&root.first_seen).ok())
+            .max()
+    }
+
     /// The stored roots, in their order.
     ///
     /// # Errors

@@ -1,0 +1,68 @@
+//! Who answers other trust domains? The port of the SPIFFE bundle, with leaves that name the CA by its SPIFFE ID.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::announce;
+use super::doors;
+use super::error::ServeError;
+use super::serving::Serving;
+use super::serving::ServingError;
+use crate::api::bundle;
+use crate::api::bundle::BundleEndpoint;
+use crate::api::http_port::HttpPort;
+use crate::api::tls;
+use crate::config::BundlePort;
+use crate::issuance::Issuance;
+use crate::x509::LeafName;
+
+/// The port, open but not yet served.
+pub(super) struct Federation {
+    serving: Arc<Serving>,
+    listener: TcpListener,
+    port: HttpPort,
+}
+
+impl Federation {
+    /// Opens the port, with leaves of the CA's own SPIFFE ID.
+    pub(super) async fn open(
+        settings: &BundlePort,
+        issuance: Arc<Issuance>,
+        endpoint: BundleEndpoint,
+        headers: Duration,
+        stop: CancellationToken,
+    ) -> Result<Self, ServeError> {
+        let name = LeafName::Workload(settings.server_id.clone());
+        let clock = Arc::clone(&endpoint.clock);
+        let serving = Serving::start("bundle-endpoint", name, issuance, clock).await?;
+        let listener = doors::bind(settings.addr).await?;
+        let tls = tls::without_client_certificates(Arc::clone(&serving.certificate));
+        let tls = tls.map_err(ServingError::from)?;
+        announce::bundle_port(listener.local_addr()?, &settings.server_id);
+        Ok(Self {
+            serving,
+            listener,
+            port: HttpPort {
+                routes: bundle::own_port_routes(endpoint),
+                headers,
+                tls: Some(tls),
+                stop,
+            },
+        })
+    }
+
+    /// Who keeps fresh what the port presents.
+    pub(super) fn serving(&self) -> Arc<Serving> {
+        Arc::clone(&self.serving)
+    }
+
+    /// Serves until the stop, where there is such a port.
+    pub(super) async fn serve(port: Option<Self>) {
+        if let Some(open) = port {
+            open.port.serve(open.listener).await;
+        }
+    }
+}
