@@ -1,7 +1,6 @@
 //! Who answers other trust domains? The port of the SPIFFE bundle, with leaves that name the CA by its SPIFFE ID.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use crate::api::bundle;
 use crate::api::bundle::BundleEndpoint;
 use crate::api::http_port::HttpPort;
 use crate::api::tls;
-use crate::config::BundlePort;
+use crate::config::Config;
 use crate::issuance::Issuance;
 use crate::x509::LeafName;
 
@@ -27,31 +26,34 @@ pub(super) struct Federation {
 }
 
 impl Federation {
-    /// Opens the port, with leaves of the CA's own SPIFFE ID.
+    /// Opens the port where it is wanted, with leaves of the CA's own SPIFFE ID.
     pub(super) async fn open(
-        settings: &BundlePort,
-        issuance: Arc<Issuance>,
+        config: &Config,
+        issuance: &Arc<Issuance>,
         endpoint: BundleEndpoint,
-        headers: Duration,
-        stop: CancellationToken,
-    ) -> Result<Self, ServeError> {
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, ServeError> {
+        let Some(settings) = &config.bundle_port else {
+            return Ok(None);
+        };
         let name = LeafName::Workload(settings.server_id.clone());
-        let clock = Arc::clone(&endpoint.clock);
+        let (issuance, clock) = (Arc::clone(issuance), Arc::clone(&endpoint.clock));
         let serving = Serving::start("bundle-endpoint", name, issuance, clock).await?;
         let listener = doors::bind(settings.addr).await?;
         let tls = tls::without_client_certificates(Arc::clone(&serving.certificate));
         let tls = tls.map_err(ServingError::from)?;
         announce::bundle_port(listener.local_addr()?, &settings.server_id);
-        Ok(Self {
+        let port = HttpPort {
+            routes: bundle::own_port_routes(endpoint),
+            headers: config.limits.handshake,
+            tls: Some(tls),
+            stop: stop.clone(),
+        };
+        Ok(Some(Self {
             serving,
             listener,
-            port: HttpPort {
-                routes: bundle::own_port_routes(endpoint),
-                headers,
-                tls: Some(tls),
-                stop,
-            },
-        })
+            port,
+        }))
     }
 
     /// Who keeps fresh what the port presents.

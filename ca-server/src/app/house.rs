@@ -102,7 +102,13 @@ impl House {
         let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
         let admin_socket = doors::bind_admin(self.locked.path())?;
 
-        let federation = self.open_federation().await?;
+        let federation = Federation::open(
+            &self.config,
+            &self.issuance,
+            self.bundle_endpoint(),
+            &self.stop,
+        )
+        .await?;
         let (serving, listeners) = self.start_serving(federation.as_ref()).await?;
         let readiness = self.start_readiness();
         let reporter = Arc::new(Reporter {
@@ -181,17 +187,6 @@ impl House {
         let others = federation.map(Federation::serving);
         let all = [Arc::clone(&own)].into_iter().chain(others).collect();
         Ok((own, all))
-    }
-
-    async fn open_federation(&self) -> Result<Option<Federation>, ServeError> {
-        let Some(settings) = &self.config.bundle_port else {
-            return Ok(None);
-        };
-        let (issuance, stop) = (Arc::clone(&self.issuance), self.stop.clone());
-        let headers = self.config.limits.handshake;
-        Federation::open(settings, issuance, self.bundle_endpoint(), headers, stop)
-            .await
-            .map(Some)
     }
 
     fn bundle_endpoint(&self) -> BundleEndpoint {

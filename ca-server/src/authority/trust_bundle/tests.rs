@@ -196,3 +196,22 @@ fn the_file_says_what_is_trusted_and_where_it_came_from() {
     assert_eq!(json["roots"][0]["source"], "plugged-in");
     assert_eq!(json["roots"][0]["pem"], scene.root("old").to_pem());
 }
+
+#[test]
+fn the_newest_root_tells_since_when_and_a_root_that_leaves_changes_nothing() {
+    let scene = Scene::new();
+    let newest = || {
+        let bundle = TrustBundle::open(scene.made.workshop()).unwrap();
+        bundle.newest_root_since()
+    };
+    assert_eq!(newest(), None);
+    let none = HashMap::new();
+    scene.merge("old", &none, None, scene.now);
+    assert_eq!(newest(), Some(scene.now));
+    let keep_old = scene.last_leaf("old", scene.now + 3 * HOUR);
+    scene.merge("new", &keep_old, None, scene.now + HOUR);
+    assert_eq!(newest(), Some(scene.now + HOUR));
+    let dropped = scene.merge("new", &keep_old, None, scene.now + 4 * HOUR);
+    assert_eq!(dropped.roots.len(), 1);
+    assert_eq!(newest(), Some(scene.now + HOUR));
+}
