@@ -15,9 +15,25 @@ use super::report::Reporter;
 use crate::api::certificates::Certificates;
 use crate::api::http::Readiness as _;
 use crate::api::verification::Verification;
+use crate::attest::issuers::IssuerSettings;
+use crate::attest::jwks::JwksError;
+use crate::attest::jwks::JwksFile;
 use crate::attest::jwt::Issuer;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
+
+/// Reads the key files of token issuers for the first time; all must be good.
+pub(super) fn open_issuers(config: &Config) -> Result<Vec<Issuer>, JwksError> {
+    let open = |settings: &IssuerSettings| {
+        Ok(Issuer {
+            name: settings.issuer.clone(),
+            audiences: settings.audiences.clone(),
+            keys: Arc::new(JwksFile::open(&settings.jwks_file)?),
+        })
+    };
+    config.issuers.iter().map(open).collect()
+}
 
 /// Re-reads the key files of token issuers for ever. A bad file never replaces good keys.
 pub(super) async fn refresh_jwks(issuers: Vec<Issuer>, metrics: Metrics) {

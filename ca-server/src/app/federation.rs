@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::announce;
 use super::doors;
 use super::error::ServeError;
+use super::serving::Presented;
 use super::serving::Serving;
 use super::serving::ServingError;
 use crate::api::bundle;
@@ -20,7 +24,8 @@ use crate::x509::LeafName;
 
 /// The port, open but not yet served.
 pub(super) struct Federation {
-    serving: Arc<Serving>,
+    held: Arc<ArcSwap<Vec<Presented>>>,
+    renewals: JoinHandle<()>,
     listener: TcpListener,
     port: HttpPort,
 }
@@ -29,15 +34,16 @@ impl Federation {
     /// Opens the port where it is wanted, with leaves of the CA's own SPIFFE ID.
     pub(super) async fn open(
         config: &Config,
-        issuance: &Arc<Issuance>,
+        issuance: Arc<Issuance>,
         endpoint: BundleEndpoint,
-        stop: &CancellationToken,
+        changes: watch::Receiver<u64>,
+        stop: CancellationToken,
     ) -> Result<Option<Self>, ServeError> {
         let Some(settings) = &config.bundle_port else {
             return Ok(None);
         };
         let name = LeafName::Workload(settings.server_id.clone());
-        let (issuance, clock) = (Arc::clone(issuance), Arc::clone(&endpoint.clock));
+        let clock = Arc::clone(&endpoint.clock);
         let serving = Serving::start("bundle-endpoint", name, issuance, clock).await?;
         let listener = doors::bind(settings.addr).await?;
         let tls = tls::without_client_certificates(Arc::clone(&serving.certificate));
@@ -47,24 +53,26 @@ impl Federation {
             routes: bundle::own_port_routes(endpoint),
             headers: config.limits.handshake,
             tls: Some(tls),
-            stop: stop.clone(),
+            stop,
         };
         Ok(Some(Self {
-            serving,
+            held: Arc::clone(&serving.held),
+            renewals: tokio::spawn(serving.keep_fresh(changes)),
             listener,
             port,
         }))
     }
 
-    /// Who keeps fresh what the port presents.
-    pub(super) fn serving(&self) -> Arc<Serving> {
-        Arc::clone(&self.serving)
+    /// What the port presents.
+    pub(super) fn held(&self) -> &Arc<ArcSwap<Vec<Presented>>> {
+        &self.held
     }
 
     /// Serves until the stop, where there is such a port.
     pub(super) async fn serve(port: Option<Self>) {
         if let Some(open) = port {
             open.port.serve(open.listener).await;
+            open.renewals.abort();
         }
     }
 }

@@ -33,8 +33,6 @@ use crate::api::trust::Streams;
 use crate::api::trust::Trust;
 use crate::api::verification::Verification;
 use crate::attest::Attestor;
-use crate::attest::issuers::IssuerSettings;
-use crate::attest::jwks::JwksFile;
 use crate::attest::jwt::Issuer;
 use crate::backup;
 use crate::clock::Clock;
@@ -70,7 +68,7 @@ impl House {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let locked = DataDir::lock(&config.data_dir)?;
-        let issuers = open_issuers(&config)?;
+        let issuers = background::open_issuers(&config)?;
         let (ca, conductor) = Ca::open(&config, clock.now()).await?;
         let ledger: Arc<dyn Ledger> = ca.ledger();
         let issuance = Arc::new(Issuance {
@@ -102,23 +100,19 @@ impl House {
         let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
         let admin_socket = doors::bind_admin(self.locked.path())?;
 
-        let federation = Federation::open(
-            &self.config,
-            &self.issuance,
-            self.bundle_endpoint(),
-            &self.stop,
-        )
-        .await?;
-        let (serving, listeners) = self.start_serving(federation.as_ref()).await?;
+        let serving = self.start_serving().await?;
+        let federation = self.open_federation().await?;
+        let listeners = [&serving.held].into_iter();
+        let listeners = listeners.chain(federation.as_ref().map(Federation::held));
         let readiness = self.start_readiness();
         let reporter = Arc::new(Reporter {
             authority: self.ca.authority(),
-            serving: listeners.iter().map(|one| Arc::clone(&one.held)).collect(),
+            serving: listeners.map(Arc::clone).collect(),
             readiness: Arc::new(readiness.clone()),
             grpc_addr: grpc_addr.to_string(),
             http_addr: http_addr.to_string(),
         });
-        let mut tasks = self.start_timers(&listeners, &reporter);
+        let mut tasks = self.start_timers(&serving, &reporter);
         let (orders, conductor) = self.start_conductor(conductor, &mut tasks)?;
 
         let tls = TlsSettings::new(Arc::clone(&serving.certificate));
@@ -176,17 +170,16 @@ impl House {
         Ok((orders, tokio::spawn(works)))
     }
 
-    /// What the agents' port presents is the first of them.
-    async fn start_serving(
-        &self,
-        federation: Option<&Federation>,
-    ) -> Result<(Arc<Serving>, Vec<Arc<Serving>>), ServeError> {
+    async fn start_serving(&self) -> Result<Arc<Serving>, ServeError> {
         let name = self.config.serving_name.clone();
-        let issuance = Arc::clone(&self.issuance);
-        let own = Serving::start("serving", name, issuance, Arc::clone(&self.clock)).await?;
-        let others = federation.map(Federation::serving);
-        let all = [Arc::clone(&own)].into_iter().chain(others).collect();
-        Ok((own, all))
+        let (issuance, clock) = (Arc::clone(&self.issuance), Arc::clone(&self.clock));
+        Ok(Serving::start("serving", name, issuance, clock).await?)
+    }
+
+    async fn open_federation(&self) -> Result<Option<Federation>, ServeError> {
+        let (issuance, stop) = (Arc::clone(&self.issuance), self.stop.clone());
+        let endpoint = self.bundle_endpoint();
+        Federation::open(&self.config, issuance, endpoint, self.ca.changes(), stop).await
     }
 
     fn bundle_endpoint(&self) -> BundleEndpoint {
@@ -209,14 +202,12 @@ impl House {
 
     fn start_timers(
         &self,
-        listeners: &[Arc<Serving>],
+        serving: &Arc<Serving>,
         reporter: &Arc<Reporter>,
     ) -> Vec<JoinHandle<()>> {
         let (metrics, clock) = (self.metrics.clone(), Arc::clone(&self.clock));
-        let fresh =
-            |one: &Arc<Serving>| tokio::spawn(Arc::clone(one).keep_fresh(self.ca.changes()));
-        let mut tasks: Vec<_> = listeners.iter().map(fresh).collect();
-        tasks.extend([
+        vec![
+            tokio::spawn(Arc::clone(serving).keep_fresh(self.ca.changes())),
             tokio::spawn(background::refresh_jwks(
                 self.issuers.clone(),
                 metrics.clone(),
@@ -226,8 +217,7 @@ impl House {
                 metrics,
                 clock,
             )),
-        ]);
-        tasks
+        ]
     }
 
     fn agent_server(
@@ -299,17 +289,6 @@ impl House {
         })
         .merge(api::bundle::routes(self.bundle_endpoint()))
     }
-}
-
-fn open_issuers(config: &Config) -> Result<Vec<Issuer>, ServeError> {
-    let open = |settings: &IssuerSettings| {
-        Ok(Issuer {
-            name: settings.issuer.clone(),
-            audiences: settings.audiences.clone(),
-            keys: Arc::new(JwksFile::open(&settings.jwks_file)?),
-        })
-    };
-    config.issuers.iter().map(open).collect()
 }
 
 /// Orders that may wait for the one before.

@@ -210,5 +210,6 @@ fn has_plain_name(certificate: &Certificate) -> bool {
     })
 }
 
-/// For relying parties whose clocks are behind.
-const BACKDATED: Duration = Duration::from_secs(60 * 60);
+/// For relying parties whose clocks are behind; and well below the hour from which on an issuer counts as one that
+/// may have signed elsewhere before.
+const BACKDATED: Duration = Duration::from_secs(30 * 60);

@@ -144,7 +144,7 @@ impl Key {
     }
 }
 
-/// Without the zero that DER puts before a high bit (RFC 7518 section 2, Base64urlUInt).
+/// Without the zero that DER puts before a high bit (RFC 7518 section 2, `Base64urlUInt`).
 fn unsigned(integer: &[u8]) -> String {
     let zeros = integer.iter().take_while(|byte| **byte == 0).count();
     BASE64_URL_SAFE_NO_PAD.encode(integer.get(zeros..).unwrap_or_default())
