@@ -100,7 +100,7 @@ fn certificate_of(kind: &str, file: &str) -> Vec<u8> {
 
 /// A server on the bundle in `home/plugged-in`, which nobody used before.
 fn start(home: &Path, more: &[&str]) -> TestCa {
-    let flags = [&["--unrecorded-ttl", "1s"], more].concat();
+    let flags = [&["--unrecorded-ttl", "0s"], more].concat();
     TestCa::start_with(Setup {
         root_ca_dir: Some(home.join("plugged-in")),
         data_dir: Some(home.join("data")),
@@ -245,6 +245,27 @@ async fn the_https_port_goes_over_to_the_new_root_without_a_restart() {
     })
     .await;
     assert_eq!(signs(&ca).await, certificate_of("rsa2048", "ca-cert.pem"));
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_sent_away_and_the_https_port_goes_on() {
+    let flags = ["--bundle-addr", "127.0.0.1:0", "--handshake-timeout", "1s"];
+    let ca = TestCa::start_with(Setup {
+        flags: flags.map(str::to_owned).to_vec(),
+        ..Setup::default()
+    });
+    let port = bundle_port(&ca);
+    let mut silent = TcpStream::connect(port).await.unwrap();
+    let mut plain = TcpStream::connect(port).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    for stream in [&mut silent, &mut plain] {
+        let mut said = Vec::new();
+        let end = tokio::time::timeout(SOON, stream.read_to_end(&mut said)).await;
+        assert!(end.is_ok() && !said.starts_with(b"HTTP"), "{said:?}");
+    }
+    let roots = bundle_of(&ca).roots;
+    assert!(connect(port, &roots, SERVER).await.is_ok());
+    assert!(ca.operator(&["status"]).contains("bundle-endpoint"));
 }
 
 #[test]
