@@ -212,7 +212,7 @@ pub enum ServingError {
 }
 
 /// How often the leaf is looked at.
-const CHECK: Duration = Duration::from_secs(15);
+const CHECK: Duration = Duration::from_secs(1);
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
 
