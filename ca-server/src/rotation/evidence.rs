@@ -17,9 +17,12 @@ pub struct Evidence<'a> {
     pub bundle: u64,
     /// The roots of the bundle in force, each with the first number from which on every bundle had it.
     pub since: &'a HashMap<Fingerprint, u64>,
-    /// For each issuer that the bundle's CRLs cover, the first number from which on every bundle covered it; `None`
-    /// where no CRL is in use.
+    /// For each issuer that the CRLs cover, the first number from which on no bundle's CRLs left it out; `None` where
+    /// no bundle ever had a CRL.
     pub crl_since: Option<&'a HashMap<Fingerprint, u64>>,
+    /// The first number from which on no bundle had a CRL; `None` where the one in force has. Who has an older bundle
+    /// still checks by its CRLs.
+    pub crl_free_since: Option<u64>,
     /// What the ledger knows of live leaves; the CA's own are not among them.
     pub holdings: &'a [Holding],
     /// Until when leaves may live that the ledger lost.
@@ -53,6 +56,15 @@ impl Evidence<'_> {
         self.holdings
             .iter()
             .filter(|holding| self.now < self.gone_at(holding.last_second))
+    }
+
+    /// The first number from which on the CRLs of every bundle let `issuer` pass; `None` where those in force do not.
+    #[must_use]
+    pub fn passes_crls_since(&self, issuer: &Fingerprint) -> Option<u64> {
+        let Some(covered) = self.crl_since else {
+            return Some(0);
+        };
+        covered.get(issuer).copied().or(self.crl_free_since)
     }
 
     /// When a leaf whose last second is `last_second` is dead on every clock. The last second counts whole.

@@ -16,7 +16,7 @@ use super::text;
 pub const VERSION: u32 = 1;
 
 /// The state of all rotations, as it is persisted before anything is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// Version of the file.
     pub version: u32,
@@ -53,7 +53,7 @@ pub struct Record {
 }
 
 /// One thing that was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// When.
     #[serde(with = "text::time")]

@@ -56,7 +56,7 @@ fn own_obstacles(next: &Signer, evidence: &Evidence<'_>, clauses: Clauses) -> Ve
             root: next.root,
         });
     }
-    if clauses.hold(Clause::Covered) && is_uncovered(next, evidence) {
+    if clauses.hold(Clause::Covered) && evidence.passes_crls_since(&issuer).is_none() {
         obstacles.push(Obstacle::Uncovered { issuer });
     }
     if clauses.hold(Clause::NotOver) && next.is_over_at(evidence.now) {
@@ -129,16 +129,8 @@ fn needed(next: &Signer, evidence: &Evidence<'_>) -> Option<u64> {
     let anchors = next.anchors();
     let since = anchors.filter_map(|anchor| evidence.since.get(&anchor).copied());
     let accepted = since.min()?;
-    let covered = evidence
-        .crl_since
-        .and_then(|covered| covered.get(&next.issuer).copied());
-    Some(covered.map_or(accepted, |covered| covered.max(accepted)))
-}
-
-fn is_uncovered(next: &Signer, evidence: &Evidence<'_>) -> bool {
-    evidence
-        .crl_since
-        .is_some_and(|covered| !covered.contains_key(&next.issuer))
+    let passes = evidence.passes_crls_since(&next.issuer);
+    Some(passes.map_or(accepted, |passes| passes.max(accepted)))
 }
 
 /// Who polls keeps what it learned for three refresh hints. It accepts what is accepted by the root that signed

@@ -120,22 +120,3 @@ pub(super) fn unrecorded<'a>(
     });
     foreign.into_iter().chain(lost)
 }
-
-/// Leaves that the ledger does not have, that need one of `leaving` and would have none of `remaining`.
-pub(super) fn stranded_unrecorded(
-    record: &Record,
-    evidence: &Evidence<'_>,
-    (leaving, remaining): (&[Fingerprint], &[Fingerprint]),
-    clauses: Clauses,
-) -> Vec<Obstacle> {
-    if !clauses.hold(Clause::Unrecorded) {
-        return Vec::new();
-    }
-    let stranded = record
-        .signers
-        .iter()
-        .filter(|signer| signer.is_accepted_by(leaving) && !signer.is_accepted_by(remaining));
-    stranded
-        .flat_map(|signer| unrecorded(signer, evidence))
-        .collect()
-}

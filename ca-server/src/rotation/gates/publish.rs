@@ -31,13 +31,10 @@ pub(super) fn obstacles(
     let active = unanchored(record, candidate, clauses);
     let stranded = stranded(record, candidate, evidence, &leaving, clauses);
     let uncovered = uncovered(record, candidate, evidence, clauses);
-    let unrecorded =
-        leaves::stranded_unrecorded(record, evidence, (&leaving, candidate.roots), clauses);
     active
         .into_iter()
         .chain(stranded)
         .chain(uncovered)
-        .chain(unrecorded)
         .collect()
 }
 
@@ -82,11 +79,7 @@ fn uncovered(
             needed.push(holding.issuer);
         }
     }
-    let was_covered = |issuer: &Fingerprint| {
-        evidence
-            .crl_since
-            .is_none_or(|covered| covered.contains_key(issuer))
-    };
+    let was_covered = |issuer: &Fingerprint| evidence.passes_crls_since(issuer).is_some();
     let lost = needed
         .into_iter()
         .filter(|issuer| !covered.contains(issuer) && was_covered(issuer));

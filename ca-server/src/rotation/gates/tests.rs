@@ -291,6 +291,29 @@ fn a_crl_is_distributed_before_its_issuer_signs() {
 }
 
 #[test]
+fn a_crl_that_went_is_still_checked_by_who_has_an_older_bundle() {
+    let mut world = World {
+        crl_since: Some(HashMap::new()),
+        crl_free_since: Some(8),
+        ..World::default()
+    };
+    world.holdings.push(leaf('A', 7, at(2 * HOUR)));
+    let gate = activate(&distributed(), &world.evidence());
+    assert_eq!(kinds(&gate), ["Behind"]);
+    world.holdings[0].bundle = 8;
+    assert!(activate(&distributed(), &world.evidence()).is_open());
+}
+
+#[test]
+fn a_signer_is_remembered_as_long_as_its_leaves_of_elsewhere_live() {
+    let mut record = draining();
+    next(&mut record).roots.push(root('A'));
+    first(&mut record).issuer_not_before = at(0) - Duration::from_secs(HOUR + 1);
+    let gate = retire(&record, &issuer('A'), &World::default().evidence());
+    assert_eq!(kinds(&gate), ["Unrecorded"]);
+}
+
+#[test]
 fn the_end_of_the_chain_overrules_no_root_that_is_missing_and_no_date_to_come() {
     let mut world = World::default();
     let mut record = distributed();
@@ -555,12 +578,6 @@ fn no_bundle_is_published_that_rejects_what_lives() {
             |_, w| w.holdings.push(leaf('A', 7, at(2 * HOUR))),
             "Live",
             Clause::NoLiveLeaf,
-        ),
-        (
-            "the ledger was lost",
-            |_, w| w.unrecorded_until = Some(at(HOUR + 1)),
-            "Unrecorded",
-            Clause::Unrecorded,
         ),
         (
             "A signs",
