@@ -41,3 +41,5 @@ pub use transition::Forced;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod model;
