@@ -96,7 +96,9 @@ impl Model {
         let serving = state
             .serving
             .filter(|serving| self.life_of_leaf(state, serving.issuer) > 0)?;
-        let half = client.written_leaf.is_none_or(|leaf| leaf.left <= 1);
+        let life = self.life_of_leaf(state, serving.issuer);
+        let is_due = |left: i8| left <= 1 && left < life;
+        let half = client.written_leaf.is_none_or(|leaf| is_due(leaf.left));
         let told = self.watches(at) && self.renewal_is_advised(state);
         let early = told
             && client
@@ -126,7 +128,8 @@ impl Model {
         };
         let is_current = state.terms == Some((issuer, bundle.number));
         let left = self.life_of_leaf(state, issuer);
-        if !(is_current || !self.rules.keep(Habit::TermsAreChecked)) || left < 1 {
+        let is_refused = !is_current && self.rules.keep(Habit::TermsAreChecked);
+        if is_refused || left < 1 {
             return next;
         }
         let leaf = Leaf {

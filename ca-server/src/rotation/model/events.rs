@@ -16,6 +16,9 @@ impl Model {
     pub(super) fn events(&self, state: &State) -> Vec<(Event, State)> {
         let mut found = Vec::new();
         found.extend(self.bring_in_line(state));
+        if self.world.prompt && !found.is_empty() {
+            return found;
+        }
         self.steps(state, &mut found);
         for at in 0..2 {
             // What answers a call dies with the server.

@@ -14,6 +14,7 @@ mod records;
 mod rules;
 mod search;
 mod state;
+mod ways;
 mod worlds;
 
 #[cfg(test)]

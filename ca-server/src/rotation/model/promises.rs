@@ -6,10 +6,13 @@ use super::state::Leaf;
 use super::state::Request;
 use super::state::State;
 
+/// What is promised, and whether it holds.
+type Promise = (&'static str, fn(&Model, &State) -> bool);
+
 impl Model {
     /// The promise that `state` breaks.
     pub(super) fn broken_promise(&self, state: &State) -> Option<&'static str> {
-        let promises: [(&str, fn(&Self, &State) -> bool); 6] = [
+        let promises: [Promise; 6] = [
             ("the record is consistent", Self::is_consistent),
             (
                 "two live workloads can always complete a handshake",

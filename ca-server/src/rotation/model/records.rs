@@ -31,7 +31,6 @@ pub(super) struct Facts {
     pub(super) active: u8,
     pub(super) next: Option<u8>,
     pub(super) roots: Set,
-    pub(super) signers: Set,
     pub(super) is_steady: bool,
     pub(super) is_consistent: bool,
     pub(super) renews: bool,
@@ -74,13 +73,10 @@ impl Records {
     fn facts_of(&self, record: &Record) -> Facts {
         let roots = record.roots(&[]);
         let roots = roots.iter().map(|root| position(&self.roots, root));
-        let signers = record.signers.iter();
-        let signers = signers.map(|signer| position(&self.issuers, &signer.issuer));
         Facts {
             active: position(&self.issuers, &record.active),
             next: record.next.map(|next| position(&self.issuers, &next)),
             roots: roots.fold(Set::default(), Set::with),
-            signers: signers.fold(Set::default(), Set::with),
             is_steady: record.phase() == Phase::Steady,
             is_consistent: record.is_consistent(),
             renews: record.renew_since.is_some(),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::hash::BuildHasherDefault;
 use std::hash::DefaultHasher;
@@ -65,7 +66,6 @@ pub(super) struct Model {
 }
 
 /// What a search found.
-#[derive(Debug)]
 pub(super) enum Outcome {
     /// Every promise holds in every state.
     Kept { states: usize },
@@ -76,6 +76,16 @@ pub(super) enum Outcome {
     },
     /// There are more states than were to be looked at.
     Unfinished { states: usize },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept { states } => write!(f, "kept in all {states} states"),
+            Self::Broken { promise, way } => write!(f, "broken: {promise}, by {way:?}"),
+            Self::Unfinished { states } => write!(f, "kept in {states} states, and there are more"),
+        }
+    }
 }
 
 impl Model {
@@ -203,7 +213,7 @@ impl Model {
     }
 
     /// A signs, everybody is well, nothing is going on.
-    fn start(&self) -> State {
+    pub(super) fn start(&self) -> State {
         let mut records = self.records.borrow_mut();
         let signer = records.signer(0, &self.world);
         let record = records.number(Record::new(signer, now()));

@@ -202,7 +202,7 @@ impl Client {
         match &mut self.request {
             Request::None => {}
             Request::Started { bundle, .. } | Request::Answered { bundle, .. } => {
-                visit(&mut bundle.number)
+                visit(&mut bundle.number);
             }
         }
         if let Some((bundle, _)) = &mut self.said {

@@ -45,9 +45,19 @@ pub(super) struct World {
     pub(super) trims: u8,
     /// How often the operator changes the CRLs.
     pub(super) crl_changes: u8,
+    /// The server brings everything in line before anything else happens: a smaller world.
+    pub(super) prompt: bool,
 }
 
 impl World {
+    /// The same, smaller.
+    pub(super) const fn promptly(self) -> Self {
+        Self {
+            prompt: true,
+            ..self
+        }
+    }
+
     /// Whether anybody renews early, so that a replaced leaf may count as gone.
     pub(super) fn has_replacements(&self) -> bool {
         self.taints > 0 || self.hastes > 0
@@ -71,4 +81,121 @@ pub(super) const BASE: World = World {
     listed: false,
     trims: 0,
     crl_changes: 0,
+    prompt: false,
 };
+pub(super) const COPIED: World = World {
+    name: "two agents on copies of one disk",
+    clients: [Kind::Copy, Kind::Copy],
+    ..BASE
+};
+pub(super) const IMPERSONATED: World = World {
+    name: "an agent that answers for another",
+    clients: [Kind::Agent, Kind::Impersonated],
+    ..BASE
+};
+pub(super) const SLOW: World = World {
+    name: "slow clocks",
+    clients: [Kind::Plain, Kind::Plain],
+    slow: 1,
+    ..BASE
+};
+pub(super) const BRIEF: World = World {
+    name: "a new signer that soon ends",
+    clients: [Kind::Plain, Kind::Plain],
+    b_lives: 1,
+    ..BASE
+};
+pub(super) const POLLED: World = World {
+    name: "a poller of the SPIFFE bundle",
+    polled: true,
+    ..BASE
+};
+pub(super) const LOST: World = World {
+    name: "a lost ledger",
+    ledger_lost: true,
+    ..BASE
+};
+pub(super) const ELSEWHERE: World = World {
+    name: "leaves of elsewhere",
+    from_elsewhere: true,
+    ..BASE
+};
+pub(super) const SAME_ROOT: World = World {
+    name: "a signer under the same root, leaves of elsewhere, and a third signer",
+    clients: [Kind::Plain, Kind::Plain],
+    roots: [0, 0, 2],
+    droppable: &[1, 2],
+    drops: 2,
+    from_elsewhere: true,
+    ..BASE
+};
+pub(super) const LISTED: World = World {
+    name: "an old root that stays listed",
+    listed: true,
+    ..BASE
+};
+pub(super) const TRIMMED: World = World {
+    name: "a list of roots that is trimmed",
+    trims: 1,
+    ..BASE
+};
+pub(super) const REVOKING: World = World {
+    name: "CRLs that come and go",
+    clients: [Kind::Plain, Kind::Plain],
+    crl_changes: 1,
+    ..BASE
+};
+pub(super) const HASTY: World = World {
+    name: "agents that renew early",
+    hastes: 1,
+    ..BASE
+};
+pub(super) const KILLED: World = World {
+    name: "a server that is killed",
+    kills: 1,
+    ..BASE
+};
+pub(super) const BACK: World = World {
+    name: "there and back",
+    droppable: &[0, 1],
+    drops: 2,
+    ..BASE
+};
+pub(super) const KILLED_AND_BACK: World = World {
+    name: "there and back with a server that is killed",
+    kills: 1,
+    ..BACK
+};
+pub(super) const TAINTED: World = World {
+    name: "a stolen key",
+    taints: 1,
+    ..BASE
+};
+pub(super) const CHAINED: World = World {
+    name: "a third signer",
+    droppable: &[1, 2],
+    drops: 2,
+    ..BASE
+};
+
+/// All of them.
+pub(super) const WORLDS: &[World] = &[
+    SAME_ROOT,
+    KILLED_AND_BACK,
+    BASE,
+    COPIED,
+    IMPERSONATED,
+    SLOW,
+    BRIEF,
+    POLLED,
+    LOST,
+    ELSEWHERE,
+    LISTED,
+    TRIMMED,
+    REVOKING,
+    HASTY,
+    KILLED,
+    BACK,
+    TAINTED,
+    CHAINED,
+];
