@@ -116,6 +116,7 @@ impl Seen {
             bundle: conductor.trust_bundle.sequence(),
             since: &self.since,
             crl_since: None,
+            crl_free_since: Some(0),
             holdings: &self.holdings,
             unrecorded_until: self.unrecorded_until,
             hints_until: conductor.hints_until(),
