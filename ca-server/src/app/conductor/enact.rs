@@ -104,7 +104,7 @@ impl Conductor {
             roots: &roots,
             source: self.active_source_name(),
         };
-        let evidence = promises.at(now, &self.record.dropped_roots);
+        let evidence = promises.at(self.gate_time.now(), &self.record.dropped_roots);
         let merged = self
             .trust_bundle
             .merge(&self.settings.trust_domain, &[wanted], evidence)?;

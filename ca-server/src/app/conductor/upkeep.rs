@@ -32,7 +32,7 @@ impl Conductor {
             self.commit(record, now).await?;
         }
         self.let_go_of_roots(now).await?;
-        self.ledger.prune_marks(now).await?;
+        self.ledger.prune_marks(self.gate_time.now()).await?;
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl Conductor {
         let limits = self.settings.limits;
         let promises = Promises::of(&self.ledger, &self.settings.data_dir, limits.max_ttl).await?;
         Ok(Seen {
-            holdings: self.ledger.holdings(now).await?,
+            holdings: self.ledger.holdings(self.gate_time.now()).await?,
             since: self.trust_bundle.since(),
             unrecorded_until: promises.unrecorded_until,
         })
