@@ -38,7 +38,6 @@ use crate::telemetry::metrics::Metrics;
 
 pub(super) use directory::Directory;
 pub(super) use orders::Asked;
-pub(super) use orders::Command;
 pub(super) use orders::Order;
 pub(super) use signers::Signers;
 pub(super) use start::open_ca;
