@@ -58,6 +58,8 @@ impl Conductor {
         self.authority.replace(generation);
         self.changes.send_replace(self.authority.current().number());
         self.forget_retired()?;
+        let others = self.signers.others(&self.record);
+        self.others.store(Arc::new(others));
         self.unfinished = false;
         Ok(())
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use proto::spiffe::TrustDomain;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::vault::Vault;
 use crate::clock::Clock;
 use crate::ledger::SledLedger;
+use crate::rotation::Awaited;
 use crate::rotation::GateTime;
 use crate::rotation::Limits;
 use crate::rotation::Record;
@@ -39,8 +41,10 @@ use crate::telemetry::metrics::Metrics;
 pub(super) use directory::Directory;
 pub(super) use orders::Asked;
 pub(super) use orders::Order;
+pub(super) use signers::OtherSigner;
 pub(super) use signers::Signers;
 pub(super) use start::open_ca;
+pub(super) use store::read as stored_record;
 
 /// What the conductor is told once.
 #[derive(Clone, Debug)]
@@ -72,6 +76,10 @@ pub(super) struct Conductor {
     started: Instant,
     /// What the record says was not all done yet.
     unfinished: bool,
+    /// Who holds things up, as it was seen last.
+    awaited: Awaited,
+    /// The signers beside the active one, for whoever lists what is held.
+    others: Arc<ArcSwap<Vec<OtherSigner>>>,
 }
 
 impl Conductor {
@@ -85,6 +93,11 @@ impl Conductor {
         self.changes.subscribe()
     }
 
+    /// The signers beside the active one, now and later.
+    pub(super) fn others(&self) -> Arc<ArcSwap<Vec<OtherSigner>>> {
+        Arc::clone(&self.others)
+    }
+
     /// Works until `stop`.
     pub(super) async fn run(
         mut self,
@@ -93,6 +106,7 @@ impl Conductor {
         metrics: Metrics,
         stop: CancellationToken,
     ) {
+        self.note(&metrics);
         loop {
             let order = tokio::select! {
                 () = stop.cancelled() => return,
@@ -127,9 +141,15 @@ impl Conductor {
 
     fn note(&self, metrics: &Metrics) {
         let bundle_number = self.trust_bundle.sequence();
-        metrics
-            .rotation
-            .note_phase(orders::phase_name(self.record.phase()), bundle_number);
+        let (phase, since) = (self.record.phase(), self.record.phase_since);
+        let rotation = &metrics.rotation;
+        rotation.note_phase(orders::phase_name(phase), since, bundle_number);
+        let awaited = self.awaited;
+        rotation.note_awaited(
+            awaited.holders,
+            awaited.by_activation,
+            awaited.by_retirement,
+        );
         metrics.rotation.note_directory(self.directory.counts());
     }
 }

@@ -10,9 +10,11 @@ use super::Conductor;
 use crate::authority::self_signed;
 use crate::ledger::Holding;
 use crate::ledger::Ledger;
+use crate::rotation::Awaited;
 use crate::rotation::Evidence;
 use crate::rotation::Record;
 use crate::rotation::Step;
+use crate::rotation::awaited;
 use crate::rotation::due;
 use crate::x509::SystemEntropy;
 
@@ -35,11 +37,13 @@ impl Conductor {
     }
 
     /// The record after the step that is due now.
-    async fn next_step(&self, now: SystemTime) -> Result<Option<Record>, CaError> {
+    async fn next_step(&mut self, now: SystemTime) -> Result<Option<Record>, CaError> {
         if self.record.signers.len() < 2 {
+            self.awaited = Awaited::default();
             return Ok(None);
         }
         let seen = self.see(now).await?;
+        self.awaited = awaited(&self.record, &seen.evidence(self));
         let evidence = seen.evidence(self);
         let record = match due(&self.record, &evidence) {
             None => return Ok(None),

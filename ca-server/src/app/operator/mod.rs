@@ -4,6 +4,7 @@ mod backup;
 mod certs;
 mod denials;
 pub(super) mod output;
+mod rotate;
 mod status;
 mod token;
 
@@ -21,6 +22,8 @@ use tonic::transport::Endpoint;
 pub(super) use self::backup::backup;
 pub(super) use self::backup::restore;
 pub(super) use self::certs::certs;
+pub(super) use self::rotate::reload;
+pub(super) use self::rotate::rotate;
 pub(super) use self::status::status;
 pub(super) use self::token::token;
 
@@ -55,6 +58,15 @@ pub(super) enum OperatorError {
     /// The backup could not be written or read.
     #[error(transparent)]
     Backup(#[from] crate::backup::BackupError),
+    /// The clock cannot tell the deadline.
+    #[error("--deadline is too far away: give a date")]
+    FarDeadline,
+    /// The rotation record cannot be read.
+    #[error(transparent)]
+    State(#[from] crate::authority::state::StateError),
+    /// The trust bundle cannot be read.
+    #[error(transparent)]
+    TrustBundle(#[from] crate::authority::trust_bundle::TrustBundleError),
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Connection(#[from] tonic::transport::Error),
