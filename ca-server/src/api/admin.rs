@@ -112,7 +112,9 @@ impl AdminService for Admin {
         &self,
         request: Request<signet::CreateTokenRequest>,
     ) -> Result<Response<signet::CreateTokenResponse>, Status> {
-        self.mint_token(request.into_inner()).await.map(Response::new)
+        self.mint_token(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn list_tokens(
@@ -126,7 +128,9 @@ impl AdminService for Admin {
         &self,
         request: Request<signet::RevokeTokenRequest>,
     ) -> Result<Response<signet::RevokeTokenResponse>, Status> {
-        self.revoke(&request.into_inner().id).await.map(Response::new)
+        self.revoke(&request.into_inner().id)
+            .await
+            .map(Response::new)
     }
 
     async fn list_certificates(
@@ -198,35 +202,45 @@ impl AdminService for Admin {
         &self,
         request: Request<signet::GetRotationRequest>,
     ) -> Result<Response<signet::RotationStatus>, Status> {
-        self.report_rotation(request.into_inner()).await.map(Response::new)
+        self.report_rotation(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn start_rotation(
         &self,
         request: Request<signet::StartRotationRequest>,
     ) -> Result<Response<signet::RotationStatus>, Status> {
-        self.start_rotation_of(request.into_inner()).await.map(Response::new)
+        self.start_rotation_of(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn activate_signer(
         &self,
         request: Request<signet::ActivateSignerRequest>,
     ) -> Result<Response<signet::RotationStatus>, Status> {
-        self.activate_of(request.into_inner()).await.map(Response::new)
+        self.activate_of(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn retire_signer(
         &self,
         request: Request<signet::RetireSignerRequest>,
     ) -> Result<Response<signet::RotationStatus>, Status> {
-        self.retire_of(request.into_inner()).await.map(Response::new)
+        self.retire_of(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn abort_rotation(
         &self,
         request: Request<signet::AbortRotationRequest>,
     ) -> Result<Response<signet::RotationStatus>, Status> {
-        self.ask_rotation(Command::Abort, request.into_inner().dry_run).await.map(Response::new)
+        self.ask_rotation(Command::Abort, request.into_inner().dry_run)
+            .await
+            .map(Response::new)
     }
 
     async fn taint_signer(
@@ -240,7 +254,9 @@ impl AdminService for Admin {
         &self,
         request: Request<signet::ReloadRequest>,
     ) -> Result<Response<signet::RotationStatus>, Status> {
-        self.ask_rotation(Command::Reload, request.into_inner().dry_run).await.map(Response::new)
+        self.ask_rotation(Command::Reload, request.into_inner().dry_run)
+            .await
+            .map(Response::new)
     }
 
     type BackupStream = Pin<Box<dyn Stream<Item = Result<signet::BackupChunk, Status>> + Send>>;

@@ -47,7 +47,9 @@ pub enum Rotate {
     ///
     /// Nobody breaks unless --deadline says so: the same gates hold. Agents stop trusting it for their own connection to
     /// the CA at once, and the key is never loaded again.
-    #[command(after_help = "Example:\n  ca-server rotate taint FINGERPRINT --renew-within 10m --deadline 24h")]
+    #[command(
+        after_help = "Example:\n  ca-server rotate taint FINGERPRINT --renew-within 10m --deadline 24h"
+    )]
     Taint(RotateTaint),
 }
 
@@ -185,7 +187,7 @@ pub enum Deadline {
 impl Deadline {
     /// As a date; `None` where the clock cannot tell it.
     #[must_use]
-    pub fn from(self, now: SystemTime) -> Option<SystemTime> {
+    pub fn after(self, now: SystemTime) -> Option<SystemTime> {
         match self {
             Self::At(date) => Some(date),
             Self::In(duration) => now.checked_add(duration),
@@ -218,7 +220,7 @@ mod tests {
         let after = |seconds| Some(now + Duration::from_secs(seconds));
         for (text, expected) in [("1970-01-01T00:20:00Z", after(200)), ("24h", after(86_400))] {
             let deadline: Deadline = text.parse().unwrap();
-            assert_eq!(deadline.from(now), expected, "{text}");
+            assert_eq!(deadline.after(now), expected, "{text}");
         }
         for text in ["", "tomorrow", "2027-01-31"] {
             assert_eq!(text.parse::<Deadline>(), Err(DeadlineError), "{text}");

@@ -57,10 +57,7 @@ pub enum Refusal {
         named: Fingerprint,
     },
     /// The gate is shut.
-    #[error(
-        "not yet: {}",
-        listed(obstacles)
-    )]
+    #[error("not yet: {}", listed(obstacles))]
     GateShut {
         /// Everything that stands against it.
         obstacles: Vec<Obstacle>,

@@ -118,7 +118,14 @@ fn unix_seconds(time: SystemTime) -> i64 {
     i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
 }
 
-const LABELS: [&str; 6] = ["role", "subject", "sha256", "active", "origin", "generation"];
+const LABELS: [&str; 6] = [
+    "role",
+    "subject",
+    "sha256",
+    "active",
+    "origin",
+    "generation",
+];
 
 #[cfg(test)]
 mod tests {
@@ -159,10 +166,17 @@ mod tests {
     #[test]
     fn the_series_of_a_certificate_that_is_gone_disappear() {
         let metrics = Metrics::new().unwrap();
-        metrics.note_certificates(&[held("root", "ab"), held("next-issuer", "cd")], 3, UNIX_EPOCH);
+        metrics.note_certificates(
+            &[held("root", "ab"), held("next-issuer", "cd")],
+            3,
+            UNIX_EPOCH,
+        );
         metrics.note_certificates(&[held("root", "ab")], 4, UNIX_EPOCH);
         let text = text(&metrics);
-        assert!(!text.contains("cd") && !text.contains("generation=\"3\""), "{text}");
+        assert!(
+            !text.contains("cd") && !text.contains("generation=\"3\""),
+            "{text}"
+        );
         assert_eq!(text.matches("generation=\"4\"").count(), 2, "{text}");
     }
 }

@@ -22,7 +22,10 @@ use crate::rotation::StepReport;
 #[must_use]
 pub fn status_message(report: &Report, now: SystemTime) -> signet::RotationStatus {
     let record = &report.record;
-    let first = record.active_signer().into_iter().chain(record.next_signer());
+    let first = record
+        .active_signer()
+        .into_iter()
+        .chain(record.next_signer());
     let signers = first.chain(record.draining().rev());
     signet::RotationStatus {
         phase: phase(record.phase()).to_owned(),
@@ -36,7 +39,9 @@ pub fn status_message(report: &Report, now: SystemTime) -> signet::RotationStatu
         directory: Some(directory(&report.directory)),
         journal: record.journal.iter().map(journal_entry).collect(),
         renew_since: record.renew_since.map(Into::into),
-        renew_within: record.renew_within.and_then(|within| within.try_into().ok()),
+        renew_within: record
+            .renew_within
+            .and_then(|within| within.try_into().ok()),
         now: Some(now.into()),
     }
 }
@@ -158,7 +163,10 @@ fn warnings(plan: &Plan, report: &Report) -> Vec<String> {
             date(plan.issuer_ends)
         ));
     }
-    let tainted = report.record.active_signer().filter(|active| active.tainted.is_some());
+    let tainted = report
+        .record
+        .active_signer()
+        .filter(|active| active.tainted.is_some());
     if let Some(active) = tainted
         && report.record.next.is_none()
     {

@@ -67,7 +67,11 @@ impl Admin {
         let what = format!("{command:?}");
         let answer = self.rotation.ask(command, dry_run).await;
         if changes {
-            info!(command = what, done = answer.is_ok(), "asked by an operator");
+            info!(
+                command = what,
+                done = answer.is_ok(),
+                "asked by an operator"
+            );
         }
         Ok(status_message(&answer?, self.clock.now()))
     }
@@ -150,7 +154,8 @@ fn forced(force: Option<signet::Force>) -> Result<Option<Forced>, Status> {
         return Ok(None);
     };
     let reason = force.reason.trim();
-    let is_line = !reason.is_empty() && reason.len() <= REASON && !reason.contains(char::is_control);
+    let is_line =
+        !reason.is_empty() && reason.len() <= REASON && !reason.contains(char::is_control);
     if !is_line {
         return Err(Status::invalid_argument(format!(
             "forcing takes a reason of one line and at most {REASON} bytes: it is kept in the journal"

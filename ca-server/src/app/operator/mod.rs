@@ -82,9 +82,20 @@ pub(super) enum OperatorError {
         source: io::Error,
     },
     /// The server said no.
-    #[error("{}", .0.message())]
-    Refused(#[from] Status),
+    #[error("{message}")]
+    Refused {
+        /// Its words.
+        message: String,
+    },
     /// The data directory is in use or cannot be used.
     #[error(transparent)]
     DataDir(#[from] crate::data_dir::DataDirError),
+}
+
+impl From<Status> for OperatorError {
+    fn from(status: Status) -> Self {
+        Self::Refused {
+            message: status.message().to_owned(),
+        }
+    }
 }

@@ -33,9 +33,9 @@ impl Plan {
         let active = record.active_signer();
         let issuer_ends = active.map_or(evidence.now, |active| active.not_after);
         let drains = record.draining().next().is_some() && record.next.is_none();
-        let leaves = evidence.live_holdings().filter(|holding| {
-            !drains || holding.issuer != record.active
-        });
+        let leaves = evidence
+            .live_holdings()
+            .filter(|holding| !drains || holding.issuer != record.active);
         let gone = leaves.map(|holding| evidence.gone_at(holding.last_second));
         Self {
             now: evidence.now,
@@ -45,9 +45,7 @@ impl Plan {
             },
             last_leaf_gone: gone.max(),
             issuer_ends,
-            last_moment: active.map_or(issuer_ends, |active| {
-                gates::last_moment(active, evidence)
-            }),
+            last_moment: active.map_or(issuer_ends, |active| gates::last_moment(active, evidence)),
             longest_ttl,
             margin: Duration::from_secs(1) + evidence.limits.backdating,
         }
@@ -77,7 +75,8 @@ impl Plan {
     /// When the next signer signs at the latest, one way or the other.
     #[must_use]
     pub fn activation(&self) -> Option<SystemTime> {
-        self.activate_at.map(|at| at.min(self.last_moment).max(self.now))
+        self.activate_at
+            .map(|at| at.min(self.last_moment).max(self.now))
     }
 
     /// Whether the active chain ends before everybody knows the next root.

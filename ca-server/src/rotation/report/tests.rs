@@ -36,7 +36,10 @@ fn a_step_tells_how_many_it_waits_for_and_until_when() {
         panic!("{:?}", report.steps);
     };
     // One agent with two leaves is one holder; so is each bundle of those without a name.
-    assert_eq!((step.step, step.awaited, report.holders), (Step::Activate, 2, 3));
+    assert_eq!(
+        (step.step, step.awaited, report.holders),
+        (Step::Activate, 2, 3)
+    );
     assert_eq!(step.opens_at(), Some(at(5 * HOUR + MARGIN)));
     assert_eq!(report.plan.unwrap().activation(), step.opens_at());
 }

@@ -54,7 +54,7 @@ pub(in crate::app) async fn reload(options: cli::Reload) -> Result<bool, Operato
     let directory = status.directory.unwrap_or_default();
     match options.operator.output {
         Output::Json => output::json(&view::Directory::from(directory.clone()))?,
-        Output::Table => output::lines(&people::directory_lines(&directory))?,
+        Output::Table => output::lines(&directory_lines(&directory))?,
     }
     Ok(directory.failure.is_empty())
 }
@@ -160,7 +160,7 @@ async fn taint(options: cli::RotateTaint) -> Result<(), OperatorError> {
         None => None,
         Some(deadline) => Some(
             deadline
-                .from(SystemClock.now())
+                .after(SystemClock.now())
                 .ok_or(OperatorError::FarDeadline)?,
         ),
     };
@@ -191,11 +191,7 @@ async fn ask(
     Ok(client.get_rotation(request).await?.into_inner())
 }
 
-fn print_done(
-    status: &RotationStatus,
-    dry_run: bool,
-    format: Output,
-) -> Result<(), OperatorError> {
+fn print_done(status: &RotationStatus, dry_run: bool, format: Output) -> Result<(), OperatorError> {
     if format == Output::Json {
         let view = view::Status::of(status.clone(), true);
         return Ok(output::json(&view)?);

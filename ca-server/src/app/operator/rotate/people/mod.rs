@@ -58,11 +58,16 @@ fn head(status: &RotationStatus, now: SystemTime) -> Vec<String> {
         format!("trust bundle  {}", status.bundle_number),
     ];
     if let Some(since) = time(status.renew_since) {
-        let within = status.renew_within.and_then(|within| within.try_into().ok());
+        let within = status
+            .renew_within
+            .and_then(|within| within.try_into().ok());
         let within = within.map_or_else(String::new, |within: Duration| {
             format!(" within {}", in_words(within))
         });
-        lines.push(format!("renewal       agents renew{within} since {}", date(since)));
+        lines.push(format!(
+            "renewal       agents renew{within} since {}",
+            date(since)
+        ));
     }
     lines
 }
@@ -98,7 +103,12 @@ fn step_lines(step: &RotationStep, status: &RotationStatus, now: SystemTime) -> 
             step.step, step.issuer, step.because
         ));
     } else {
-        lines.push(format!("{} {}: not yet{}", step.step, step.issuer, opens(step, now)));
+        lines.push(format!(
+            "{} {}: not yet{}",
+            step.step,
+            step.issuer,
+            opens(step, now)
+        ));
     }
     if step.awaited > 0 {
         lines.push(format!("  {}", waiting(step, status)));
@@ -189,7 +199,9 @@ pub(in crate::app::operator) fn directory_lines(directory: &CaDirectory) -> Vec<
 
 fn warnings(plan: Option<&RotationPlan>) -> Vec<String> {
     let warnings = plan.iter().flat_map(|plan| &plan.warnings);
-    warnings.map(|warning| format!("warning: {warning}")).collect()
+    warnings
+        .map(|warning| format!("warning: {warning}"))
+        .collect()
 }
 
 fn journal(status: &RotationStatus) -> Vec<String> {
@@ -214,6 +226,7 @@ pub(super) fn plan_lines(status: &RotationStatus) -> Vec<String> {
     let plan = status.plan.clone().unwrap_or_default();
     let at = |timestamp| match time(timestamp) {
         None => "when somebody has done something: see `rotate status`".to_owned(),
+        Some(at) if at <= now => "at once".to_owned(),
         Some(at) => {
             let left = in_words(at.duration_since(now).unwrap_or_default());
             format!("at the latest {} (in {left})", date(at))
@@ -223,14 +236,15 @@ pub(super) fn plan_lines(status: &RotationStatus) -> Vec<String> {
     let ttl = in_words(ttl.unwrap_or_default());
     let activate = match (plan.activate_at, status.phase.as_str()) {
         (None, "drain") => "done".to_owned(),
-        (activate, _) => format!(
-            "{}, or as soon as every agent acknowledged",
-            at(activate)
-        ),
+        (activate, _) if time(activate).is_some_and(|at| at <= now) => at(activate),
+        (activate, _) => format!("{}, or as soon as every agent acknowledged", at(activate)),
     };
     let mut lines = vec![
         format!("phase       {}", status.phase),
-        format!("holders     {} hold leaves that may be alive", status.holders),
+        format!(
+            "holders     {} hold leaves that may be alive",
+            status.holders
+        ),
         format!("activate    {activate}"),
         format!(
             "retire      {}, when the last old leaf is dead; meanwhile leaves live {ttl} at most",

@@ -64,7 +64,10 @@ fn a_gate_without_a_date_says_that_somebody_has_to_act() {
     let mut status = waiting_status();
     status.steps[0].opens_at = None;
     let text = status_lines(&status, true).join("\n");
-    assert!(text.contains("somebody has to do something first"), "{text}");
+    assert!(
+        text.contains("somebody has to do something first"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -79,7 +82,10 @@ fn an_open_gate_says_how_to_go_through_it_by_hand() {
         ..RotationStep::default()
     };
     let text = status_lines(&status, true).join("\n");
-    assert!(text.contains("do it with `ca-server rotate activate`"), "{text}");
+    assert!(
+        text.contains("do it with `ca-server rotate activate`"),
+        "{text}"
+    );
     assert!(text.contains("would break nobody"), "{text}");
 }
 
@@ -96,7 +102,11 @@ fn a_tainted_signer_is_told_with_those_who_still_hold_its_leaves() {
         ..RotationSigner::default()
     }];
     let text = status_lines(&status, true).join("\n");
-    for part in ["draining, tainted", "dropped at 1970-01-01T00:33:20Z", "held by 1:"] {
+    for part in [
+        "draining, tainted",
+        "dropped at 1970-01-01T00:33:20Z",
+        "held by 1:",
+    ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
 }
