@@ -1,6 +1,6 @@
 //! An operator rotates a self-signed CA by hand: each step says whom it would break, and nothing else happens.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::Output;
 use std::time::Duration;
@@ -292,6 +292,33 @@ fn without_a_server_the_files_tell_the_rotation_and_say_that_none_runs() {
     let empty = tempfile::tempdir().unwrap();
     let output = operator(empty.path(), &["rotate", "status"]);
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn without_a_server_the_ledger_tells_the_same_certificates_and_denials() {
+    let mut ca = TestCa::start();
+    hand_out_a_leaf(&ca).await;
+    let _denied = ca.operator(&["certs", "deny", "--spiffe-id", CART]);
+    let listed = json(&ca, &["certs", "list", "--spiffe-id", CART]);
+    let serial = listed[0]["serial"].as_str().unwrap().to_owned();
+    let asked: [&[&str]; 3] = [
+        &["certs", "list", "--spiffe-id", CART],
+        &["certs", "show", &serial],
+        &["certs", "denied"],
+    ];
+    let answers = asked.map(|args| json(&ca, args));
+    ca.stop();
+    for (args, answer) in asked.iter().zip(&answers) {
+        assert_eq!(json(&ca, args), *answer, "{args:?}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let output = operator(empty.path(), asked[0]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        std::fs::read_dir(empty.path()).unwrap().count(),
+        0,
+        "looking makes nothing"
+    );
 }
 
 #[tokio::test]

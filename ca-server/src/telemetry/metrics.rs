@@ -84,71 +84,53 @@ impl Metrics {
     pub fn new() -> Result<Self, MetricsError> {
         let registry = Registry::new();
         register_build(&registry)?;
+        let count = |name, help| counter(&registry, name, help);
+        let counts = |name, help, label| counters(&registry, name, help, label);
+        let shown = |name, help| gauge(&registry, name, help);
         Ok(Self {
-            requests: counter(
-                &registry,
-                "citadel_server_csr_count",
-                "Requests for a leaf.",
-            )?,
-            attest_failures: counter(
-                &registry,
+            requests: count("citadel_server_csr_count", "Requests for a leaf.")?,
+            attest_failures: count(
                 "citadel_server_authentication_failure_count",
                 "Callers who were not recognised.",
             )?,
-            denied: counters(
-                &registry,
+            denied: counts(
                 "signet_denied_total",
                 "Callers who were refused because of a denial.",
                 "by",
             )?,
             verifications: verification_counters(&registry)?,
-            csr_refusals: counter(
-                &registry,
+            csr_refusals: count(
                 "citadel_server_csr_parsing_err_count",
                 "CSRs that were refused.",
             )?,
-            sign_failures: counters(
-                &registry,
+            sign_failures: counts(
                 "citadel_server_csr_sign_err_count",
                 "Leaves that were not signed.",
                 "error",
             )?,
-            issued: counter(
-                &registry,
+            issued: count(
                 "citadel_server_success_cert_issuance_count",
                 "Leaves that were issued.",
             )?,
             issue_seconds: issue_histogram(&registry)?,
-            connections: gauge(&registry, "signet_connections", "Open gRPC connections.")?,
-            connections_refused: counters(
-                &registry,
+            connections: shown("signet_connections", "Open gRPC connections.")?,
+            connections_refused: counts(
                 "signet_connections_refused_total",
                 "Connections that were closed before a request.",
                 "reason",
             )?,
-            ready: gauge(
-                &registry,
-                "signet_ready",
-                "1 when the last readiness check passed.",
-            )?,
-            max_leaf_lifetime: gauge(
-                &registry,
+            ready: shown("signet_ready", "1 when the last readiness check passed.")?,
+            max_leaf_lifetime: shown(
                 "signet_max_leaf_lifetime_seconds",
                 "The longest lifetime of a leaf that may be asked for.",
             )?,
-            jwks_failures: counters(
-                &registry,
+            jwks_failures: counts(
                 "signet_jwks_refresh_failures_total",
                 "Re-reads of a JWK Set file that failed; the last good keys stay.",
                 "file",
             )?,
-            watchers: gauge(
-                &registry,
-                "signet_watchers",
-                "Agents that follow the trust bundle.",
-            )?,
-            acknowledgements: counter(
-                &registry,
+            watchers: shown("signet_watchers", "Agents that follow the trust bundle.")?,
+            acknowledgements: count(
                 "signet_acknowledgements_total",
                 "Acknowledgements of trust bundles in use.",
             )?,

@@ -1,5 +1,6 @@
 //! What is due without anybody asking? Steps whose gates opened, roots and issuers of our own that grow old.
 
+use std::time::Duration;
 use std::time::SystemTime;
 
 use tracing::info;
@@ -32,7 +33,7 @@ impl Conductor {
             self.commit(record, now).await?;
         }
         self.let_go_of_roots(now).await?;
-        self.ledger.prune_marks(now).await?;
+        self.ledger.prune_marks(self.gate_time.now()).await?;
         Ok(())
     }
 
@@ -83,12 +84,20 @@ impl Conductor {
         }
     }
 
+    /// What ended before is dead on every clock: not by the wall clock, which may have been set forward, and not
+    /// without the margin that gates allow for slow clocks.
+    fn alive_since(&self) -> SystemTime {
+        let margin = self.settings.limits.backdating + Duration::from_secs(1);
+        let now = self.gate_time.now();
+        now.checked_sub(margin).unwrap_or(now)
+    }
+
     /// Takes one look at everything that gates go by.
     pub(super) async fn see(&self, now: SystemTime) -> Result<Seen, CaError> {
         let limits = self.settings.limits;
         let promises = Promises::of(&self.ledger, &self.settings.data_dir, limits.max_ttl).await?;
         Ok(Seen {
-            holdings: self.ledger.holdings(now).await?,
+            holdings: self.ledger.holdings(self.alive_since()).await?,
             since: self.trust_bundle.since(),
             unrecorded_until: promises.unrecorded_until,
         })

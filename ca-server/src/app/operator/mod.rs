@@ -5,6 +5,7 @@ mod certs;
 mod denials;
 pub(super) mod output;
 mod rotate;
+mod source;
 mod status;
 mod token;
 
@@ -73,6 +74,18 @@ pub(super) enum OperatorError {
     /// The answer cannot be printed.
     #[error("cannot print the answer: {0}")]
     Output(#[from] io::Error),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
+    /// The ledger does not open.
+    #[error(transparent)]
+    LedgerOpen(#[from] crate::ledger::LedgerOpenError),
+    /// No server ever ran here.
+    #[error("{} has a ledger and no state.json: is it a data directory of ca-server?", data_dir.display())]
+    NoState {
+        /// The directory.
+        data_dir: PathBuf,
+    },
     /// Nobody answers on the socket.
     #[error("no server answers on {}: {source}; is `ca-server serve` running with this --data-dir?", socket.display())]
     NotRunning {

@@ -24,13 +24,15 @@ fn report(record: &Record, world: &World) -> Report {
 
 #[test]
 fn a_step_tells_how_many_it_waits_for_and_until_when() {
-    let mut world = World::default();
-    world.holdings = vec![
-        leaf('A', 5, at(3 * HOUR)),
-        leaf('A', 7, at(9 * HOUR)),
-        held(leaf('A', 6, at(4 * HOUR)), (1, 'A'), None),
-        held(leaf('A', 5, at(5 * HOUR)), (1, 'A'), None),
-    ];
+    let world = World {
+        holdings: vec![
+            leaf('A', 5, at(3 * HOUR)),
+            leaf('A', 7, at(9 * HOUR)),
+            held(leaf('A', 6, at(4 * HOUR)), (1, 'A'), None),
+            held(leaf('A', 5, at(5 * HOUR)), (1, 'A'), None),
+        ],
+        ..World::default()
+    };
     let report = report(&distributed(), &world);
     let [step] = report.steps.as_slice() else {
         panic!("{:?}", report.steps);
@@ -55,11 +57,13 @@ fn a_gate_that_somebody_has_to_open_tells_no_date() {
 
 #[test]
 fn who_serves_a_newer_leaf_is_not_told_as_holding_the_old_one() {
-    let mut world = World::default();
-    world.holdings = vec![
-        held(leaf('A', 7, at(9 * HOUR)), (2, 'B'), Some(says(7, 2))),
-        leaf('A', 7, at(5 * HOUR)),
-    ];
+    let world = World {
+        holdings: vec![
+            held(leaf('A', 7, at(9 * HOUR)), (2, 'B'), Some(says(7, 2))),
+            leaf('A', 7, at(5 * HOUR)),
+        ],
+        ..World::default()
+    };
     let report = report(&draining(), &world);
     let leaves = report.leaves_of(&issuer('A')).unwrap();
     assert_eq!(leaves.held_by.len(), 1);
@@ -69,8 +73,10 @@ fn who_serves_a_newer_leaf_is_not_told_as_holding_the_old_one() {
 
 #[test]
 fn a_plan_adds_the_longest_life_of_a_leaf_to_the_activation() {
-    let mut world = World::default();
-    world.holdings = vec![leaf('A', 5, at(10 * HOUR))];
+    let world = World {
+        holdings: vec![leaf('A', 5, at(10 * HOUR))],
+        ..World::default()
+    };
     let plan = report(&steady(), &world).plan.unwrap();
     assert_eq!(plan.activation(), Some(at(10 * HOUR + MARGIN)));
     assert_eq!(plan.retire_at(), Some(at(34 * HOUR + 2 * MARGIN)));
@@ -81,8 +87,10 @@ fn a_plan_adds_the_longest_life_of_a_leaf_to_the_activation() {
 
 #[test]
 fn a_plan_says_early_that_the_signer_ends_before_everybody_knows_the_next_one() {
-    let mut world = World::default();
-    world.holdings = vec![leaf('A', 5, at(10 * HOUR))];
+    let world = World {
+        holdings: vec![leaf('A', 5, at(10 * HOUR))],
+        ..World::default()
+    };
     let mut record = steady();
     record.signers[0].not_after = at(9 * HOUR);
     let plan = report(&record, &world).plan.unwrap();
@@ -93,8 +101,10 @@ fn a_plan_says_early_that_the_signer_ends_before_everybody_knows_the_next_one() 
 
 #[test]
 fn while_one_drains_a_plan_is_about_its_last_leaf() {
-    let mut world = World::default();
-    world.holdings = vec![leaf('A', 7, at(9 * HOUR)), leaf('B', 7, at(30 * HOUR))];
+    let world = World {
+        holdings: vec![leaf('A', 7, at(9 * HOUR)), leaf('B', 7, at(30 * HOUR))],
+        ..World::default()
+    };
     let plan = report(&draining(), &world).plan.unwrap();
     assert_eq!(plan.activation(), None);
     assert_eq!(plan.retire_at(), Some(at(9 * HOUR + MARGIN)));
