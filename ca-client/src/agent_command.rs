@@ -1,4 +1,4 @@
-//! What does `ca-client agent` do around the agent of the library? Settings, the port, systemd, signals.
+//! What does `ca-client agent` do around the agent of the library? Settings, refusals, the port.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,27 +12,24 @@ use ca_client::agent::Hook;
 use ca_client::agent::Output;
 use ca_client::agent::Renewal;
 use ca_client::agent::RenewalError;
-use ca_client::agent::Status;
 use ca_client::files;
 use ca_client::files::Combined;
 use ca_client::files::FilesError;
 use ca_client::health::Health;
 use tokio::net::TcpListener;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
-use tokio::sync::Notify;
-use tokio::sync::watch;
 
 use crate::cli::AgentOptions;
 use crate::cli::CaOptions;
 use crate::fetch;
 use crate::fetch::FetchError;
+use crate::supervisor;
+use crate::supervisor::Signals;
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let agent = agent(&options)?;
     let listener = listen(options.http_addr).await?;
-    let signals = Signals::new()?;
+    let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
     let health = Health {
         status: agent.status(),
         clock: Arc::new(SystemClock),
@@ -41,10 +38,10 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     tokio::select! {
         () = agent.run() => {}
         () = serve(health, listener) => {}
-        () = tell_systemd(status) => {}
+        () = supervisor::tell_systemd(status) => {}
         name = signals.until_end(&wake) => {
             tracing::info!(signal = name, "stopping; the files stay");
-            tell(&[sd_notify::NotifyState::Stopping]);
+            supervisor::tell_stopping();
         }
     }
     Ok(())
@@ -67,6 +64,9 @@ pub(crate) enum AgentError {
         #[from]
         source: FilesError,
     },
+    /// A signal without a process, or a process without a signal.
+    #[error("--hook-signal and --hook-pid-file belong together; give both or neither")]
+    HalfAHook,
     /// The port cannot be had.
     #[error("cannot listen on --http-addr {addr}")]
     Listen {
@@ -112,6 +112,9 @@ pub(crate) enum AgentError {
         "--token-file - is for fetch; an agent reads its token again and again, so give it a file"
     )]
     TokenFromStdin,
+    /// Which of them should it be?
+    #[error("give --hook-command or --hook-signal with --hook-pid-file, not both")]
+    TwoHooks,
 }
 
 impl AgentError {
@@ -119,6 +122,8 @@ impl AgentError {
     pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::Build { .. }
+            | Self::HalfAHook
+            | Self::TwoHooks
             | Self::NoCredential { .. }
             | Self::NoTrust { .. }
             | Self::Renewal { .. }
@@ -133,6 +138,9 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
     let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
+    let request = fetch::client(address, ca);
+    request.check()?;
+    let hook = hook(options)?;
     refuse_the_impossible(ca, &out)?;
     let combined = options
         .combined
@@ -141,16 +149,17 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     let output = Output::open(&out, fetch::output_options(ca), combined)?;
     let share = 1.0 - options.grace_period_ratio;
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
-    let mut builder = Agent::builder(fetch::client(address, ca))
+    let mut builder = Agent::builder(request)
         .output(output)
-        .renewal(renewal);
+        .renewal(renewal)
+        .settle(options.settle);
     if let Some(first_contact) = first_contact(ca) {
         builder = builder.first_contact(first_contact);
     }
     if let Some(path) = &ca.token_file {
         builder = builder.token_file(path);
     }
-    if let Some(hook) = hook(options) {
+    if let Some(hook) = hook {
         builder = builder.hook(hook);
     }
     Ok(builder.build())
@@ -185,15 +194,15 @@ fn first_contact(ca: &CaOptions) -> Option<FirstContact> {
     }
 }
 
-fn hook(options: &AgentOptions) -> Option<Hook> {
-    match (
-        &options.hook_command,
-        &options.hook_signal,
-        &options.hook_pid_file,
-    ) {
-        (Some(command), _, _) => Some(Hook::command(command, options.hook_timeout)),
-        (None, Some(signal), Some(pid_file)) => Some(Hook::signal(*signal, pid_file)),
-        _ => None,
+/// Judged here and not by clap, which does not look at values of the settings file together.
+fn hook(options: &AgentOptions) -> Result<Option<Hook>, AgentError> {
+    let (command, signal) = (&options.hook_command, options.hook_signal);
+    match (command, signal, &options.hook_pid_file) {
+        (None, None, None) => Ok(None),
+        (Some(command), None, None) => Ok(Some(Hook::command(command, options.hook_timeout))),
+        (None, Some(signal), Some(pid_file)) => Ok(Some(Hook::signal(signal, pid_file))),
+        (Some(_), _, _) => Err(AgentError::TwoHooks),
+        (None, _, _) => Err(AgentError::HalfAHook),
     }
 }
 
@@ -216,62 +225,4 @@ async fn serve(health: Health, listener: Option<TcpListener>) {
         tracing::error!(%error, "the HTTP port is lost");
     }
     std::future::pending::<()>().await;
-}
-
-/// `READY=1` once there is a valid certificate on disk, and a line of status with each change.
-async fn tell_systemd(mut status: watch::Receiver<Status>) {
-    let clock = SystemClock;
-    let mut is_ready = false;
-    loop {
-        let problem = status
-            .borrow_and_update()
-            .not_ready(ca_client::Clock::now(&clock));
-        if problem.is_none() && !is_ready {
-            is_ready = true;
-            tell(&[sd_notify::NotifyState::Ready]);
-        }
-        let line = problem.unwrap_or_else(|| "a valid certificate is on disk".to_owned());
-        tell(&[sd_notify::NotifyState::Status(&line)]);
-        if status.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// Where there is no systemd, nobody is told.
-fn tell(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd cannot be told");
-    }
-}
-
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, AgentError> {
-        let receive = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
-        Ok(Self {
-            terminate: receive(SignalKind::terminate())?,
-            interrupt: receive(SignalKind::interrupt())?,
-            hang_up: receive(SignalKind::hangup())?,
-        })
-    }
-
-    /// The name of the signal that ends the process. SIGHUP only makes the agent renew.
-    async fn until_end(mut self, wake: &Notify) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "TERM",
-                _ = self.interrupt.recv() => return "INT",
-                _ = self.hang_up.recv() => {
-                    tracing::info!("SIGHUP: renewing now");
-                    wake.notify_one();
-                }
-            }
-        }
-    }
 }

@@ -1,18 +1,25 @@
 //! How is a [`CaClient`] put together? Its settings, their defaults, and what must not be left out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
 use rustls::pki_types::ServerName;
+use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
 
 use crate::address::CaAddress;
+use crate::bundle::Bundle;
 use crate::client::CaClient;
 use crate::client::Deadlines;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::credential::Credential;
+use crate::files;
+use crate::files::FilesError;
+use crate::instance::InstanceId;
 use crate::trust::Trust;
 
 /// Gathers the settings of a [`CaClient`].
@@ -27,7 +34,10 @@ pub struct CaClientBuilder {
     ttl: Duration,
     deadlines: Deadlines,
     cluster_id: Option<String>,
+    instance: Option<InstanceId>,
+    known: Option<Arc<Bundle>>,
     clock: Arc<dyn Clock>,
+    no_earlier_than: Option<SystemTime>,
 }
 
 impl CaClientBuilder {
@@ -44,7 +54,10 @@ impl CaClientBuilder {
                 answer: DEFAULT_DEADLINE,
             },
             cluster_id: None,
+            instance: None,
+            known: None,
             clock: Arc::new(SystemClock),
+            no_earlier_than: None,
         }
     }
 
@@ -73,6 +86,11 @@ impl CaClientBuilder {
         self
     }
 
+    /// What [`Self::spiffe_id`] was given.
+    pub(crate) fn wanted_id(&self) -> Option<&SpiffeId> {
+        self.spiffe_id.as_ref()
+    }
+
     /// The lifetime to ask for, in whole seconds; one hour by default. The CA may grant less.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
@@ -97,10 +115,72 @@ impl CaClientBuilder {
         self
     }
 
+    /// Which agent asks, sent as `signet-instance`.
+    pub(crate) fn instance(mut self, id: Option<InstanceId>) -> Self {
+        self.instance = id;
+        self
+    }
+
+    /// What the agent knows already: an answer never leads back behind it.
+    pub(crate) fn known(mut self, bundle: Arc<Bundle>) -> Self {
+        self.known = Some(bundle);
+        self
+    }
+
+    /// Goes on from what an earlier run wrote to `dir`: its roots authenticate the CA, but for those that the CA distrusts,
+    /// and no answer leads back behind them. Changes nothing where there is nothing.
+    ///
+    /// # Errors
+    /// When the roots are there but cannot be read.
+    pub fn going_on_from(mut self, dir: &Path) -> Result<Self, FilesError> {
+        if let Some(bundle) = files::stored_bundle(dir)? {
+            self.trust = Trust::roots(bundle.of_the_ca()).ok().or(self.trust);
+            self.known = Some(Arc::new(bundle));
+        }
+        Ok(self)
+    }
+
     /// Where the time comes from; the machine's clock by default.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
+    }
+
+    /// A moment that the CA's clock is known to have passed, so that its certificates are not too young for a
+    /// clock here that was set back.
+    pub(crate) fn no_earlier_than(mut self, moment: SystemTime) -> Self {
+        self.no_earlier_than = Some(moment);
+        self
+    }
+
+    /// Looks at everything but trust and credential, for those who give these later.
+    ///
+    /// # Errors
+    /// Names the setting that is bad.
+    pub fn check(&self) -> Result<(), BuildError> {
+        if self.ttl.as_secs() == 0 {
+            return Err(BuildError::Ttl);
+        }
+        self.certain_name()?;
+        self.cluster_header()?;
+        Ok(())
+    }
+
+    /// The name that the CA's certificate must carry.
+    fn certain_name(&self) -> Result<ServerName<'static>, BuildError> {
+        match &self.server_name {
+            Some(seen) => ServerName::try_from(seen.clone())
+                .map_err(|_not_a_name| BuildError::ServerName { seen: seen.clone() }),
+            None => Ok(self.address.server_name().clone()),
+        }
+    }
+
+    fn cluster_header(&self) -> Result<Option<MetadataValue<Ascii>>, BuildError> {
+        let header = |seen: &String| {
+            MetadataValue::try_from(seen.as_str())
+                .map_err(|_not_a_header| BuildError::ClusterId { seen: seen.clone() })
+        };
+        self.cluster_id.as_ref().map(header).transpose()
     }
 
     /// The client.
@@ -108,31 +188,20 @@ impl CaClientBuilder {
     /// # Errors
     /// Names the setting that is missing or bad.
     pub fn build(self) -> Result<CaClient, BuildError> {
-        let server_name = match self.server_name {
-            Some(seen) => ServerName::try_from(seen.clone())
-                .map_err(|_not_a_name| BuildError::ServerName { seen })?,
-            None => self.address.server_name().clone(),
-        };
-        if self.ttl.as_secs() == 0 {
-            return Err(BuildError::Ttl);
-        }
-        let cluster_id = match self.cluster_id {
-            Some(seen) => Some(
-                MetadataValue::try_from(seen.as_str())
-                    .map_err(|_not_a_header| BuildError::ClusterId { seen })?,
-            ),
-            None => None,
-        };
+        self.check()?;
         Ok(CaClient {
+            server_name: self.certain_name()?,
+            cluster_id: self.cluster_header()?,
             address: self.address,
-            server_name,
             trust: self.trust.ok_or(BuildError::NoTrust)?,
             credential: self.credential.ok_or(BuildError::NoCredential)?,
             spiffe_id: self.spiffe_id,
             ttl: self.ttl,
             deadlines: self.deadlines,
-            cluster_id,
+            instance: self.instance,
+            known: self.known,
             clock: self.clock,
+            no_earlier_than: self.no_earlier_than,
         })
     }
 }

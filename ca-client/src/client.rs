@@ -1,18 +1,17 @@
 //! How is one SVID fetched? [`CaClient`]: a fresh key, one `CreateCertificate` call, every check.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use hyper_util::rt::TokioIo;
 use proto::istio::IstioCertificateRequest;
 use proto::istio::IstioCertificateResponse;
 use proto::istio::istio_certificate_service_client::IstioCertificateServiceClient;
 use proto::spiffe::SpiffeId;
 use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic::metadata::Ascii;
-use tonic::metadata::MetadataMap;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
@@ -20,11 +19,17 @@ use tonic::transport::Endpoint;
 use crate::address::CaAddress;
 use crate::address::authority_host;
 use crate::builder::CaClientBuilder;
+use crate::bundle::Bundle;
+use crate::bundle::told_number;
+use crate::ca_time::CaTime;
+use crate::ca_time::told_time;
+use crate::channel;
 use crate::clock::Clock;
 use crate::credential::Credential;
 use crate::csr::KeyAndCsr;
 use crate::error::Error;
 use crate::error::Step;
+use crate::instance::InstanceId;
 use crate::pushback::pushback;
 use crate::svid::Expected;
 use crate::svid::Svid;
@@ -43,7 +48,11 @@ pub struct CaClient {
     pub(crate) ttl: Duration,
     pub(crate) deadlines: Deadlines,
     pub(crate) cluster_id: Option<MetadataValue<Ascii>>,
+    pub(crate) instance: Option<InstanceId>,
+    pub(crate) known: Option<Arc<Bundle>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// A moment that the CA's clock is known to have passed.
+    pub(crate) no_earlier_than: Option<SystemTime>,
 }
 
 /// What a successful request brought.
@@ -54,26 +63,8 @@ pub struct Enrolled {
     /// What the CA's clock showed when the answer came, by its `date` header (RFC 9110 section 6.6.1);
     /// right within a second and the time that the answer took.
     pub ca_time: Option<CaTime>,
-}
-
-/// One moment, by two clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaTime {
-    /// By the CA's clock.
-    pub there: SystemTime,
-    /// By ours.
-    pub here: SystemTime,
-}
-
-impl CaTime {
-    /// How far the CA's clock is ahead of ours, in seconds; negative when it is behind.
-    #[must_use]
-    pub fn offset_seconds(&self) -> f64 {
-        match self.there.duration_since(self.here) {
-            Ok(ahead) => ahead.as_secs_f64(),
-            Err(behind) => -behind.duration().as_secs_f64(),
-        }
-    }
+    /// What the CA calls the roots of the SVID, if it counts its trust bundles. Never lower than what was known before.
+    pub bundle: Option<u64>,
 }
 
 /// How long each step may take.
@@ -129,29 +120,41 @@ impl CaClient {
     /// # Errors
     /// As [`Self::enrol`].
     pub async fn enrol_for(&self, asked: &KeyAndCsr) -> Result<Enrolled, Error> {
-        let now = self.clock.now();
         let authorization = self.credential.authorization()?;
-        let Connection { stream, trusted } = self.connect(now).await?;
+        let Connection { stream, trusted } = self.connect(self.moment()).await?;
         let request = self.request(asked, authorization);
         let sent = self.clock.now();
-        let answer = self.ask(TokioIo::new(stream), request).await?;
+        let answer = self.ask(stream, request).await?;
         let expected = Expected {
             spiffe_id: self.expected_id(),
             trusted: &trusted,
-            now: self.clock.now(),
+            known: self.known.as_deref(),
+            number: told_number(answer.metadata()),
+            now: self.moment(),
         };
-        let ca_time = told_time(answer.metadata(), sent, expected.now);
+        let received = self.clock.now();
+        let ca_time = told_time(answer.metadata(), sent, received);
         let elements = answer.into_inner().cert_chain;
         let svid =
             Svid::from_answer(&elements, asked, expected).map_err(|source| Error::Answer {
                 ca: self.address.clone(),
                 source: Box::new(source),
             })?;
-        warn_of_skew(&svid, expected.now);
-        Ok(Enrolled { svid, ca_time })
+        warn_of_skew(&svid, received);
+        Ok(Enrolled {
+            svid,
+            ca_time,
+            bundle: expected.number_in_force(),
+        })
     }
 
-    async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
+    /// When to judge certificates: a clock that was set back does not make what is good too young.
+    pub(crate) fn moment(&self) -> SystemTime {
+        let now = self.clock.now();
+        self.no_earlier_than.map_or(now, |moment| moment.max(now))
+    }
+
+    pub(crate) async fn connect(&self, now: SystemTime) -> Result<Connection, Error> {
         let target = Target {
             address: &self.address,
             server_name: &self.server_name,
@@ -183,17 +186,22 @@ impl CaClient {
         if let Some(value) = &self.cluster_id {
             request.metadata_mut().insert("clusterid", value.clone());
         }
+        let instance = self.instance.as_ref().map(InstanceId::as_str);
+        if let Some(value) = instance.and_then(|id| MetadataValue::try_from(id).ok()) {
+            request.metadata_mut().insert("signet-instance", value);
+        }
         request
     }
 
     async fn ask(
         &self,
-        stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
+        stream: TlsStream<TcpStream>,
         request: tonic::Request<IstioCertificateRequest>,
     ) -> Result<tonic::Response<IstioCertificateResponse>, Error> {
         let limit = self.deadlines.answer;
         let asked = async {
-            let mut client = IstioCertificateServiceClient::new(self.channel(stream).await?)
+            let channel = self.channel(stream, |endpoint| endpoint).await?;
+            let mut client = IstioCertificateServiceClient::new(channel)
                 .max_decoding_message_size(MAX_ANSWER_LEN);
             let answer = client.create_certificate(request).await;
             answer.map_err(|status| self.refusal(status))
@@ -204,40 +212,25 @@ impl CaClient {
         }
     }
 
-    /// gRPC over a connection that already exists; tonic never opens one by itself.
-    async fn channel(
+    /// gRPC over a connection that exists.
+    pub(crate) async fn channel(
         &self,
-        stream: TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>,
+        stream: TlsStream<TcpStream>,
+        tune: impl FnOnce(Endpoint) -> Endpoint,
     ) -> Result<Channel, Error> {
         let host = authority_host(&self.server_name);
-        let broken = |source: tonic::transport::Error| Error::Transport {
-            ca: self.address.clone(),
-            source: Box::new(source),
-        };
-        let endpoint = Endpoint::from_shared(format!("https://{host}:{}", self.address.port()))
-            .map_err(broken)?;
-        let ready = Arc::new(Mutex::new(Some(stream)));
-        let connector = tower::service_fn(move |_uri| {
-            let taken = ready.lock().ok().and_then(|mut slot| slot.take());
-            std::future::ready(taken.ok_or(std::io::ErrorKind::NotConnected))
-        });
-        let connector = tower::ServiceExt::map_err(connector, std::io::Error::from);
-        endpoint
-            .connect_with_connector(connector)
-            .await
-            .map_err(broken)
+        let authority = format!("{host}:{}", self.address.port());
+        let channel = channel::over(stream, &authority, tune).await;
+        channel.map_err(|source| self.broken(Box::new(source)))
     }
 
-    fn refusal(&self, status: tonic::Status) -> Error {
+    pub(crate) fn refusal(&self, status: tonic::Status) -> Error {
         let ca = self.address.clone();
         let message = status.message().to_owned();
         match status.code() {
             _ if comes_of_timeout(&status) => self.too_late(Step::Answer, self.deadlines.answer),
             // tonic gives a broken connection a status with a source; what a server sends has none.
-            _ if std::error::Error::source(&status).is_some() => Error::Transport {
-                ca,
-                source: Box::new(status),
-            },
+            _ if std::error::Error::source(&status).is_some() => self.broken(Box::new(status)),
             tonic::Code::OutOfRange if message.contains("decoded message length too large") => {
                 Error::AnswerTooLarge {
                     ca,
@@ -264,7 +257,14 @@ impl CaClient {
         self.spiffe_id.as_ref().or(renewed)
     }
 
-    fn too_late(&self, step: Step, limit: Duration) -> Error {
+    pub(crate) fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        Error::Transport {
+            ca: self.address.clone(),
+            source,
+        }
+    }
+
+    pub(crate) fn too_late(&self, step: Step, limit: Duration) -> Error {
         Error::Deadline {
             ca: self.address.clone(),
             step,
@@ -283,16 +283,6 @@ fn comes_of_timeout(status: &tonic::Status) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// The `date` header has whole seconds, cut off: its middle is the best guess, at the middle of the call.
-fn told_time(metadata: &MetadataMap, sent: SystemTime, received: SystemTime) -> Option<CaTime> {
-    let date = metadata.get("date")?.to_str().ok()?;
-    let took = received.duration_since(sent).unwrap_or_default();
-    Some(CaTime {
-        there: httpdate::parse_http_date(date).ok()? + Duration::from_millis(500),
-        here: sent + took / 2,
-    })
 }
 
 fn warn_of_skew(svid: &Svid, now: SystemTime) {

@@ -25,7 +25,25 @@ impl KeyAndCsr {
     /// # Errors
     /// When the system gives no randomness.
     pub(crate) fn generate(spiffe_id: Option<&SpiffeId>) -> Result<Self, CsrError> {
-        let key = KeyPair::generate().map_err(CsrError::from_rcgen)?;
+        Self::of(
+            &KeyPair::generate().map_err(CsrError::from_rcgen)?,
+            spiffe_id,
+        )
+    }
+
+    /// Asks for a key that was made before.
+    ///
+    /// # Errors
+    /// When it is no key that can sign.
+    pub(crate) fn for_key(
+        key: &PrivateKey,
+        spiffe_id: Option<&SpiffeId>,
+    ) -> Result<Self, CsrError> {
+        let key = KeyPair::try_from(key.der()).map_err(CsrError::from_rcgen)?;
+        Self::of(&key, spiffe_id)
+    }
+
+    fn of(key: &KeyPair, spiffe_id: Option<&SpiffeId>) -> Result<Self, CsrError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         if let Some(id) = spiffe_id {
@@ -33,7 +51,7 @@ impl KeyAndCsr {
             params.subject_alt_names = vec![SanType::URI(uri)];
         }
         let csr = params
-            .serialize_request(&key)
+            .serialize_request(key)
             .map_err(CsrError::from_rcgen)?;
         Ok(Self {
             csr_pem: csr.pem().map_err(CsrError::from_rcgen)?,

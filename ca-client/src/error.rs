@@ -136,12 +136,14 @@ impl Error {
         }
     }
 
-    /// Whether it is our credential that the CA does not take, or that there is none.
+    /// Whether it is our credential that the CA does not take, or that there is none, or that it is
+    /// somebody else's.
     #[must_use]
     pub fn is_about_the_credential(&self) -> bool {
         match self {
             Self::Credential { .. } | Self::Unauthenticated { .. } => true,
             Self::Refused { code, .. } => *code == tonic::Code::PermissionDenied,
+            Self::Answer { source, .. } => matches!(**source, SvidError::AnotherName { .. }),
             _ => false,
         }
     }

@@ -14,9 +14,9 @@ use ca_client::CaAddress;
 use ca_client::CaClient;
 use ca_client::Clock as _;
 use ca_client::Credential;
+use ca_client::Enrolled;
 use ca_client::Error;
 use ca_client::OutputDir;
-use ca_client::Svid;
 use ca_client::SystemClock;
 use ca_client::files;
 use ca_client::files::Existing;
@@ -37,15 +37,17 @@ pub(crate) async fn run(options: FetchOptions) -> Result<(), FetchError> {
     let out = required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
     let trust = trust_choice::choose(ca, &out)?;
     let credential = credential(ca, &out, SystemClock.now())?;
-    let client = client(address, ca)
-        .trust(trust)
-        .credential(credential)
-        .build()?;
+    let client = client(address, ca).trust(trust).credential(credential);
+    let client = match ca.ca_roots.is_none() && ca.ca_fingerprint.is_none() {
+        true => client.going_on_from(&out)?,
+        false => client,
+    };
+    let client = client.build()?;
     let output = OutputDir::open(&out, output_options(ca))?;
-    let svid = fetch(&client, options.attempts).await?;
+    let enrolled = fetch(&client, options.attempts).await?;
     let now = SystemClock.now();
-    output.write(&svid, now)?;
-    Report::new(&svid, &out, now)
+    output.write_enrolled(&enrolled, now)?;
+    Report::new(&enrolled.svid, &out, now)
         .print(options.output)
         .map_err(|source| FetchError::Print { source })
 }
@@ -165,7 +167,7 @@ fn credential(options: &CaOptions, out: &Path, now: SystemTime) -> Result<Creden
         Some(path) if path.as_os_str() == "-" => token_from_stdin(),
         Some(path) => Ok(Credential::token_file(path)),
         None => match files::stored(out)? {
-            Some(svid) if svid.is_valid_at(now) => {
+            Some(svid) if svid.not_after() >= now => {
                 tracing::info!(
                     spiffe_id = %svid.spiffe_id(),
                     "no --token-file: renewing the certificate in the output directory over mutual TLS"
@@ -210,7 +212,7 @@ pub(crate) fn client(address: CaAddress, options: &CaOptions) -> ca_client::CaCl
 }
 
 /// Asks until there is an answer, a refusal, or no attempt left.
-async fn fetch(client: &CaClient, attempts: u16) -> Result<Svid, Error> {
+async fn fetch(client: &CaClient, attempts: u16) -> Result<Enrolled, Error> {
     let waits = ExponentialBuilder::default()
         .with_min_delay(FIRST_WAIT)
         .with_max_delay(LONGEST_WAIT)
@@ -218,7 +220,7 @@ async fn fetch(client: &CaClient, attempts: u16) -> Result<Svid, Error> {
         .with_jitter();
     // One key for all attempts: an answer that was lost may have spent a one-time token on it.
     let key = client.new_key()?;
-    (|| client.fetch_for(&key))
+    (|| client.enrol_for(&key))
         .retry(waits)
         .when(Error::is_retryable)
         .notify(|error, wait| {

@@ -23,19 +23,26 @@ mod address;
 pub mod agent;
 
 mod builder;
+mod bundle;
+mod ca_time;
+mod channel;
 mod client;
 mod clock;
 mod credential;
 mod csr;
+mod dial;
 mod error;
 pub mod files;
+mod handshake;
 pub mod health;
+mod instance;
 mod key;
 pub mod mtls;
 mod pushback;
 mod svid;
 mod tls;
 mod trust;
+mod watch;
 
 pub use address::CaAddress;
 pub use address::CaAddressError;
@@ -43,8 +50,8 @@ pub use builder::BuildError;
 pub use builder::CaClientBuilder;
 
 pub use agent::Agent;
+pub use ca_time::CaTime;
 pub use client::CaClient;
-pub use client::CaTime;
 pub use client::Enrolled;
 pub use clock::CLOCK_TOLERANCE;
 pub use clock::Clock;

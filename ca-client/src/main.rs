@@ -8,6 +8,7 @@ mod inspect;
 mod output;
 mod report;
 mod status_command;
+mod supervisor;
 mod telemetry;
 mod trust_choice;
 mod verify;

@@ -15,7 +15,9 @@ use ca_client::SystemClock;
 use ca_client::files;
 use ca_client::files::FilesError;
 use ca_client::health::CertificateReport;
+use ca_client::health::FailureReport;
 use ca_client::health::StatusReport;
+use ca_client::health::TrustReport;
 use serde::Serialize;
 
 use crate::cli::OutputFormat;
@@ -212,12 +214,32 @@ fn agent_rows(agent: &StatusReport) -> Vec<(&'static str, String)> {
         ("hook", agent.hook.clone()),
     ];
     rows.push(("files", agent.files.clone()));
+    rows.extend(trust_rows(&agent.trust));
     rows.extend(
         optional
             .into_iter()
             .filter_map(|(label, value)| Some((label, value?))),
     );
     rows
+}
+
+/// An agent from before it followed trust says nothing of it.
+fn trust_rows(trust: &TrustReport) -> Vec<(&'static str, String)> {
+    let number = |number: u64| number.to_string();
+    let failure =
+        |failure: &FailureReport| format!("{} {}: {}", failure.at, failure.reason, failure.message);
+    let rows = [
+        ("trust bundle", trust.number.map(number)),
+        ("acknowledged", trust.acknowledged.map(number)),
+        (
+            "trust push",
+            Some(trust.push.clone()).filter(|push| !push.is_empty()),
+        ),
+        ("push failure", trust.last_failure.as_ref().map(failure)),
+    ];
+    rows.into_iter()
+        .filter_map(|(label, value)| Some((label, value?)))
+        .collect()
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,21 +6,18 @@ use std::time::SystemTime;
 
 use proto::certificate::Certificate;
 use rustls::ClientConfig;
-use rustls::DigitallySignedStruct;
-use rustls::SignatureScheme;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::client::danger::ServerCertVerified;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::DistinguishedName;
 use rustls::pki_types::ServerName;
-use rustls::pki_types::UnixTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::address::CaAddress;
+use crate::dial::first_to_answer;
 use crate::error::Error;
+use crate::handshake::Judge;
+use crate::handshake::Peer;
+use crate::handshake::Verifier;
 use crate::svid::Svid;
 use crate::trust::ServerError;
 use crate::trust::Trust;
@@ -51,7 +48,11 @@ impl Target<'_> {
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         let verdict = Arc::new(OnceLock::new());
         let config = self.config(&verdict)?;
-        let socket = TcpStream::connect((self.address.host(), self.address.port()))
+        let host = (self.address.host(), self.address.port());
+        let addresses = tokio::net::lookup_host(host)
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        let socket = first_to_answer(addresses.collect())
             .await
             .map_err(|source| self.unreachable(source))?;
         socket
@@ -76,10 +77,13 @@ impl Target<'_> {
     fn config(&self, verdict: &Arc<OnceLock<Verdict>>) -> Result<ClientConfig, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier {
-            trust: self.trust.clone(),
-            now: self.now,
+            judge: ByTrust {
+                trust: self.trust.clone(),
+                hints: self.trust.subjects(),
+                now: self.now,
+                verdict: Arc::clone(verdict),
+            },
             provider: Arc::clone(&provider),
-            verdict: Arc::clone(verdict),
         };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -113,70 +117,39 @@ impl Target<'_> {
 
 type Verdict = Result<Vec<Certificate>, ServerError>;
 
-/// Lets rustls ask [`Trust`], and keeps its answer with all evidence.
+/// Judges by [`Trust`], and keeps the answer with all evidence.
 #[derive(Debug)]
-struct Verifier {
+struct ByTrust {
     trust: Trust,
+    hints: Vec<DistinguishedName>,
     now: SystemTime,
-    provider: Arc<CryptoProvider>,
     verdict: Arc<OnceLock<Verdict>>,
 }
 
-impl Verifier {
-    fn judge(
-        &self,
-        leaf: &CertificateDer<'_>,
-        above: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-    ) -> Verdict {
-        let presented = std::iter::once(leaf)
-            .chain(above)
-            .map(|der| Certificate::from_der(der))
-            .collect::<Result<Vec<_>, _>>()
+impl ByTrust {
+    fn authenticate(&self, peer: Peer<'_>, name: &ServerName<'_>) -> Verdict {
+        let presented = peer
+            .certificates()
             .map_err(|source| ServerError::Unreadable { source })?;
         self.trust
             .authenticate(&presented, &name.to_owned(), self.now)
     }
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        above: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _at: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.verdict.get_or_init(|| self.judge(leaf, above, name)) {
-            Ok(_) => Ok(ServerCertVerified::assertion()),
-            Err(_) => Err(rustls::CertificateError::ApplicationVerificationFailure.into()),
+impl Judge for ByTrust {
+    fn judge(&self, peer: Peer<'_>) -> Result<(), rustls::Error> {
+        let refused = rustls::CertificateError::ApplicationVerificationFailure;
+        let Some(name) = peer.name else {
+            return Err(refused.into());
+        };
+        match self.verdict.get_or_init(|| self.authenticate(peer, name)) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(refused.into()),
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+    /// While a CA changes its root, it shows the certificate that this leads to.
+    fn hints(&self) -> &[DistinguishedName] {
+        &self.hints
     }
 }

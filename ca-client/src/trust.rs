@@ -7,6 +7,7 @@ use proto::certificate::CertificateError;
 use proto::certificate::Fingerprint;
 use proto::chain;
 use proto::chain::ChainError;
+use rustls::DistinguishedName;
 use rustls::pki_types::ServerName;
 
 use crate::clock::moment_to_judge;
@@ -61,6 +62,27 @@ impl Trust {
         match &self.0 {
             Anchor::Fingerprint(fingerprint) => vec![*fingerprint],
             Anchor::Roots(roots) => roots.iter().map(Certificate::fingerprint).collect(),
+        }
+    }
+
+    /// The roots' names for TLS' `certificate_authorities` (RFC 8446 section 4.2.4): all, or none where they are not
+    /// known or would not fit.
+    pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
+        let roots = match &self.0 {
+            Anchor::Fingerprint(_) => return Vec::new(),
+            Anchor::Roots(roots) => roots,
+        };
+        let mut names: Vec<&[u8]> = Vec::new();
+        for root in roots {
+            let name = root.facts().subject_der.as_slice();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let len: usize = names.iter().map(|name| name.len() + 2).sum();
+        match len <= MAX_HINTS_LEN {
+            true => names.iter().filter_map(|name| in_sequence(name)).collect(),
+            false => Vec::new(),
         }
     }
 
@@ -168,6 +190,18 @@ pub enum ServerError {
         source: CertificateError,
     },
 }
+
+/// rustls wants what is inside of a `Name`'s SEQUENCE.
+fn in_sequence(name: &[u8]) -> Option<DistinguishedName> {
+    let header = match name.get(1)? {
+        short if *short < 0x80 => 2,
+        long => 2 + usize::from(long & 0x7f),
+    };
+    Some(DistinguishedName::in_sequence(name.get(header..)?))
+}
+
+/// A handshake must not grow without bound.
+const MAX_HINTS_LEN: usize = 8192;
 
 fn pinned(presented: &[Certificate], wanted: Fingerprint) -> Result<Certificate, ServerError> {
     let found = presented

@@ -10,8 +10,6 @@ use ca_client::SystemClock;
 use proto::certificate::Certificate;
 use proto::certificate::CertificateError;
 use proto::chain::Profile;
-use proto::inspect;
-use proto::inspect::Content;
 use proto::verdict::PathCertificate;
 use proto::verdict::Question;
 use proto::verdict::Verdict;
@@ -52,26 +50,12 @@ fn certificates(path: &Path, stdin: impl Read) -> Result<Vec<Certificate>, Verif
             source,
         }
     })?;
-    if let Some(line) = cut_off(&bytes) {
-        return Err(VerifyError::CutOff {
-            path: path.to_owned(),
-            line,
-        });
-    }
     match certificates.is_empty() {
         true => Err(VerifyError::NoCertificate {
             path: path.to_owned(),
         }),
         false => Ok(certificates),
     }
-}
-
-/// The line where a PEM certificate starts that does not end: what is missing may be what matters.
-fn cut_off(bytes: &[u8]) -> Option<usize> {
-    let is_cut = |block: &inspect::Block| {
-        block.label == "CERTIFICATE" && matches!(block.content, Content::Broken { .. })
-    };
-    inspect::inspect(bytes).into_iter().find(is_cut)?.line
 }
 
 /// Why there is no verdict.
@@ -83,17 +67,6 @@ pub(crate) enum VerifyError {
         /// Why not.
         #[from]
         source: InputError,
-    },
-    /// A file ends in the middle of a certificate.
-    #[error(
-        "no verdict: the certificate that starts in line {line} of {} has no end",
-        input::shown(path)
-    )]
-    CutOff {
-        /// The file.
-        path: PathBuf,
-        /// Where the certificate starts.
-        line: usize,
     },
     /// There is no certificate in a file.
     #[error(

@@ -12,11 +12,16 @@ pub mod agent;
 pub mod binaries;
 pub mod ca;
 pub mod doubles;
+pub mod faketime;
+pub mod impostor;
 pub mod jwt;
 pub mod load;
 pub mod mount;
 pub mod openssl;
+pub mod peers;
 pub mod poll;
+pub mod relay;
+pub mod scene;
 pub mod workload;
 
 /// The workload that most tests are about.

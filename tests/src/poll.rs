@@ -19,3 +19,18 @@ pub async fn until<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -
     }
     panic!("not within {within:?}: {what}");
 }
+
+/// Looks again and again until there is something, for tests without a runtime.
+///
+/// # Panics
+/// When there is nothing within `limit`.
+pub fn wait_for<T>(limit: Duration, look: impl Fn() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < limit, "nothing within {limit:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -54,7 +54,18 @@ impl Workload {
     /// # Panics
     /// When there is no program.
     pub fn try_start(dir: &Path, args: &[&str]) -> Result<Self, String> {
-        let mut child = command(dir, args).spawn().unwrap();
+        Self::of(&mut command(dir, args))
+    }
+
+    /// As [`Self::try_start`], for a command that was changed.
+    ///
+    /// # Errors
+    /// What it printed before it ended, after the exit code.
+    ///
+    /// # Panics
+    /// When there is no program.
+    pub fn of(command: &mut Command) -> Result<Self, String> {
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut line = String::new();
@@ -136,6 +147,19 @@ impl Workload {
             .args([&format!("-{signal}"), &pid])
             .status();
         assert!(sent.unwrap().success());
+    }
+
+    /// The most memory it ever had, in bytes.
+    ///
+    /// # Panics
+    /// Where there is no `/proc`.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        1024 * kilobytes.parse::<u64>().unwrap()
     }
 
     /// Waits for its end: the exit code, if it was not killed.

@@ -1,106 +1,19 @@
 //! The agent as its neighbours see it: files, health, outages, restarts, kills.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "tests"
-)]
+#![expect(clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
 
-use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::Value;
-use serde_json::json;
-use tempfile::TempDir;
-use tests::ca::Setup;
 use tests::ca::TestCa;
-use tests::jwt::TokenIssuer;
-use tests::jwt::claims;
-use tests::jwt::unix_now;
 use tests::openssl::shell;
+use tests::scene::Scene;
 use tests::workload::Workload;
 use tests::workload::look;
 
 const LIFE: Duration = Duration::from_secs(4);
 const SOON: Duration = Duration::from_secs(20);
-
-/// A CA that can go away and come back on its port, a token issuer, and a directory for an agent.
-struct Scene {
-    dir: TempDir,
-    issuer: TokenIssuer,
-    ca: Option<TestCa>,
-    grpc: std::net::SocketAddr,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let issuer = TokenIssuer::new();
-        let issuers = issuer.install(dir.path());
-        let ca = TestCa::start_with(setup(dir.path(), &issuers, None));
-        std::fs::write(dir.path().join("roots.pem"), ca.roots_pem()).unwrap();
-        let scene = Self {
-            grpc: ca.grpc,
-            ca: Some(ca),
-            dir,
-            issuer,
-        };
-        scene.put_token(600);
-        scene
-    }
-
-    /// A token that is good for some seconds, or has not been for some.
-    fn put_token(&self, seconds: i64) {
-        let expiry = unix_now().saturating_add_signed(seconds);
-        let claims = claims(json!({ "exp": expiry }));
-        std::fs::write(self.dir.path().join("token"), self.issuer.sign(&claims)).unwrap();
-    }
-
-    fn ca_goes(&mut self) {
-        self.ca.take().unwrap().signal("KILL");
-    }
-
-    fn ca_returns(&mut self) {
-        let issuers = self.dir.path().join("issuers.yaml");
-        let setup = setup(self.dir.path(), &issuers, Some(self.grpc));
-        self.ca = Some(TestCa::start_with(setup));
-    }
-
-    fn out(&self) -> PathBuf {
-        self.dir.path().join("out")
-    }
-
-    fn agent(&self, more: &[&str]) -> Workload {
-        self.try_agent(more).unwrap()
-    }
-
-    fn try_agent(&self, more: &[&str]) -> Result<Workload, String> {
-        let given = |flag: &str| more.iter().any(|arg| arg.starts_with(flag));
-        let ca = self.grpc.to_string();
-        let mut args = vec!["--ca-addr", &ca, "--ca-roots", "roots.pem"];
-        args.extend(["--token-file", "token"]);
-        for (flag, default) in [("--ttl", "--ttl=4s"), ("--out", "--out=out")] {
-            args.extend((!given(flag)).then_some(default));
-        }
-        args.extend(more);
-        Workload::try_start(self.dir.path(), &args)
-    }
-}
-
-fn setup(dir: &Path, issuers: &Path, grpc: Option<std::net::SocketAddr>) -> Setup {
-    let issuers = issuers.display().to_string();
-    Setup {
-        flags: ["--min-ttl", "1s", "--issuers", &issuers]
-            .map(str::to_owned)
-            .to_vec(),
-        data_dir: Some(dir.join("data")),
-        grpc,
-        ..Setup::default()
-    }
-}
 
 fn ready(status: &Value) -> bool {
     status["ready"] == true
@@ -456,7 +369,13 @@ async fn status_tells_a_person_and_a_script_and_grades_its_exit_code() {
         scene.dir.path(),
         &format!("{program} status --out out --http-addr {http}"),
     );
-    for part in ["sa/cart", "good for", "ready         yes", "clock offset"] {
+    for part in [
+        "sa/cart",
+        "good for",
+        "ready         yes",
+        "clock offset",
+        "trust push",
+    ] {
         assert!(told.contains(part), "{part} in\n{told}");
     }
     let json = shell(

@@ -21,18 +21,18 @@ use tests::ca::TestCa;
 use tests::workload::Workload;
 use tests::workload::look;
 
-/// What changes a directory, and how often to let each happen before the kill: twice what one rotation needs.
+/// What changes a directory, and how often to let each happen before the kill: what the start and two rotations need.
 const OPERATIONS: [(&str, u32); 10] = [
     ("mkdir", 3),
-    ("openat", 90),
+    ("openat", 94),
     ("write", 24),
-    ("fchmod", 8),
+    ("fchmod", 10),
     ("chmod", 3),
-    ("fsync", 14),
+    ("fsync", 16),
     ("symlink", 5),
     ("rename", 5),
     ("unlink", 8),
-    ("unlinkat", 10),
+    ("unlinkat", 12),
 ];
 
 #[tokio::test]

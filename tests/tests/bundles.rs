@@ -12,6 +12,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
+use std::time::Duration;
 
 use proto::certificate::Certificate;
 use proto::chain;
@@ -23,6 +24,7 @@ use tests::binaries::workspace;
 use tests::ca::Setup;
 use tests::ca::TestCa;
 use tests::openssl::shell;
+use tests::poll::wait_for;
 use tonic::Code;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -148,6 +150,10 @@ fn the_documented_procedure_works_on_a_bundle_of_the_sample_shape() {
 
 /// A directory with `certs/` in it, fetched by the real client.
 fn fetch(ca: &TestCa) -> tempfile::TempDir {
+    fetch_for(ca, "1h")
+}
+
+fn fetch_for(ca: &TestCa, ttl: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("token"), ca.token(CART)).unwrap();
     fs::write(dir.path().join("roots.pem"), ca.roots_pem()).unwrap();
@@ -159,7 +165,7 @@ fn fetch(ca: &TestCa) -> tempfile::TempDir {
             "--ca-roots",
             "roots.pem",
         ])
-        .args(["--token-file", "token", "--out", "certs"])
+        .args(["--token-file", "token", "--out", "certs", "--ttl", ttl])
         .current_dir(dir.path())
         .output()
         .unwrap();
@@ -172,45 +178,64 @@ fn fetch(ca: &TestCa) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_removed_bundle_gives_way_to_the_root_from_before_and_stays_trusted_while_its_leaves_live() {
+fn a_directory_that_is_gone_is_no_removal_and_the_ca_goes_on_from_its_copy() {
     let (work, bundle) = (tempfile::tempdir().unwrap(), copy("bundles/p256"));
-    let data_dir = Some(work.path().join("data"));
-    let self_signed = || Setup {
-        data_dir: data_dir.clone(),
-        ..Setup::default()
-    };
-    let plugged = || Setup {
-        data_dir: data_dir.clone(),
+    let setup = || Setup {
+        data_dir: Some(work.path().join("data")),
         ..on_bundle(bundle.path())
     };
-
-    let mut first = TestCa::start_with(self_signed());
-    let own_root = first.roots_pem();
+    let mut first = TestCa::start_with(setup());
+    let root = first.roots_pem();
+    drop(fetch(&first));
     first.stop();
-    let mut second = TestCa::start_with(plugged());
-    let operators_root = fs::read_to_string(bundle.path().join("root-cert.pem")).unwrap();
-    assert!(second.roots_pem().starts_with(&operators_root));
-    let under_the_bundle = fetch(&second);
-    second.stop();
+    fs::remove_dir_all(bundle.path()).unwrap();
+    let second = TestCa::start_with(setup());
+    assert_eq!(second.roots_pem(), root);
+    let leaf = fetch(&second);
+    fs::write(leaf.path().join("root.pem"), root).unwrap();
+    let verify =
+        "openssl verify -CAfile root.pem -untrusted certs/cert-chain.pem certs/cert-chain.pem";
+    assert!(shell(leaf.path(), verify).ends_with("OK\n"));
+}
 
-    let third = TestCa::start_with(self_signed());
-    assert_eq!(third.roots_pem(), format!("{own_root}{operators_root}"));
-    let after = fetch(&third);
-    for leaf in [&under_the_bundle, &after] {
-        let verify =
-            "openssl verify -CAfile now.pem -untrusted certs/cert-chain.pem certs/cert-chain.pem";
-        fs::write(leaf.path().join("now.pem"), third.roots_pem()).unwrap();
-        assert!(shell(leaf.path(), verify).ends_with("OK\n"));
+#[test]
+fn a_bundle_whose_files_are_removed_gives_way_once_everybody_knows_the_new_root() {
+    let bundle = copy("bundles/p256");
+    let quick = [
+        "--unrecorded-ttl=1s",
+        "--reload-interval=200ms",
+        "--min-ttl=1s",
+        "--max-ttl=20s",
+        "--default-ttl=3s",
+    ];
+    let ca = TestCa::start_with(Setup {
+        flags: quick.map(str::to_owned).to_vec(),
+        ..on_bundle(bundle.path())
+    });
+    let operators_root = ca.roots_pem();
+    let before = fetch_for(&ca, "3s");
+    for name in [
+        "ca-cert.pem",
+        "ca-key.pem",
+        "cert-chain.pem",
+        "root-cert.pem",
+    ] {
+        fs::remove_file(bundle.path().join(name)).unwrap();
     }
-    let said = third
-        .log()
-        .iter()
-        .map(ToString::to_string)
-        .collect::<String>();
-    for pem in [own_root, operators_root] {
-        let fingerprint = Certificate::all_from_pem(pem.as_bytes()).unwrap()[0].fingerprint();
-        assert!(said.contains(&fingerprint.to_string()), "{said}");
-    }
+    let limit = Duration::from_secs(20);
+    let both = wait_for(limit, || {
+        let roots = ca.roots_pem();
+        (roots != operators_root).then_some(roots)
+    });
+    assert!(both.starts_with(&operators_root), "the old one signs first");
+    let own = wait_for(limit, || {
+        let roots = ca.roots_pem();
+        (!roots.contains(&operators_root)).then_some(roots)
+    });
+    assert!(both.ends_with(&own));
+    fs::write(before.path().join("now.pem"), both).unwrap();
+    let verify = "openssl verify -no_check_time -CAfile now.pem -untrusted certs/cert-chain.pem certs/cert-chain.pem";
+    assert!(shell(before.path(), verify).ends_with("OK\n"));
 }
 
 #[tokio::test]

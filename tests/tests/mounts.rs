@@ -1,15 +1,18 @@
-//! Group "mounts": disks that fill up, and disks that turn read-only, under a server that issues meanwhile.
+//! Group "mounts": disks that fill up, and disks that turn read-only, under a server that issues meanwhile and
+//! under commands that make files.
 //!
 //! Runs through `tests/mounts/run`, which knows whether it may mount.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tests::CART;
 use tests::agent::Agent;
 use tests::agent::key_and_csr;
+use tests::binaries::binaries;
 use tests::ca::Setup;
 use tests::ca::TestCa;
 use tests::jwt::TokenIssuer;
@@ -177,4 +180,42 @@ fn a_start_on_a_full_or_read_only_data_directory_fails_with_a_sentence_that_name
     refuses(&new, "Read-only file system");
     disk.remount("rw");
     drop(TestCa::start_with(on(&used)));
+}
+
+#[test]
+fn a_bundle_is_not_made_by_halves_on_a_full_or_read_only_disk() {
+    if !group_is_on() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let create = |line: &str| {
+        let mut command = Command::new(&binaries().ca_server);
+        command.args(["bundle", "create"]).args(line.split(' '));
+        command.current_dir(work.path()).output().unwrap()
+    };
+    assert!(create("root --out root").status.success());
+    let disk = Mount::tmpfs(&work.path().join("disk"), "1m");
+    let refuses = |out: &str, reason: &str| {
+        for line in ["root", "csr --common-name x", "issuer --root root --name x"] {
+            let output = create(&format!("{line} --out {out}"));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("disk") && said.contains(reason), "{said}");
+        }
+    };
+    fs::create_dir(disk.path().join("empty")).unwrap();
+    let filler = disk.fill();
+    refuses("disk/new/deep", "No space left on device");
+    refuses("disk/empty", "No space left on device");
+    fs::remove_file(filler).unwrap();
+    disk.remount("ro");
+    refuses("disk/new/deep", "Read-only file system");
+    refuses("disk/empty", "Read-only file system");
+    disk.remount("rw");
+    let names: Vec<_> = fs::read_dir(disk.path()).unwrap().flatten().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    fs::remove_dir(disk.path().join("empty")).unwrap();
+    // Nothing can be renamed over a mount point.
+    refuses("disk", "found a mount point");
+    assert!(create("root --out disk/root").status.success());
 }

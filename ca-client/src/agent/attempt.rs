@@ -2,6 +2,7 @@
 //! kind when the CA does not take the first.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
@@ -12,6 +13,8 @@ use crate::builder::BuildError;
 use crate::builder::CaClientBuilder;
 use crate::client::Enrolled;
 use crate::credential::Credential;
+use crate::csr::CsrError;
+use crate::csr::KeyAndCsr;
 use crate::error::Error;
 use crate::svid::Svid;
 use crate::trust::Trust;
@@ -23,23 +26,26 @@ pub(super) enum Evidence {
     Certificate,
 }
 
-/// All that one attempt needs.
+/// All that one attempt needs; its own, so that the agent goes on with other things meanwhile.
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
-    pub(super) request: &'a CaClientBuilder,
-    pub(super) trust: &'a Trust,
+pub(super) struct Attempt {
+    pub(super) request: CaClientBuilder,
+    pub(super) trust: Trust,
     /// The name to insist on.
-    pub(super) spiffe_id: Option<&'a SpiffeId>,
-    pub(super) token_file: Option<&'a PathBuf>,
-    /// Our certificate; it is shown only while it is valid.
-    pub(super) own: Option<&'a Svid>,
+    pub(super) spiffe_id: Option<SpiffeId>,
+    /// The key to be certified: the same until there is a certificate for it. A one-time token whose
+    /// answer was lost is good once more, but for no other key.
+    pub(super) key: Arc<KeyAndCsr>,
+    pub(super) token_file: Option<PathBuf>,
+    /// Our certificate; it is shown until it expires, even if it begins later by a clock that is behind.
+    pub(super) own: Option<Arc<Svid>>,
     pub(super) first: Evidence,
     pub(super) now: SystemTime,
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// Asks with one kind of evidence, then with the other if it is the evidence that was refused.
-    pub(super) async fn make(&self) -> Result<(Enrolled, Evidence), AttemptError> {
+    pub(super) async fn make(self) -> Result<(Enrolled, Evidence), AttemptError> {
         let order = match self.first {
             Evidence::Token => [Evidence::Token, Evidence::Certificate],
             Evidence::Certificate => [Evidence::Certificate, Evidence::Token],
@@ -50,7 +56,7 @@ impl Attempt<'_> {
                 continue;
             };
             let client = self.client(credential)?;
-            match client.enrol().await {
+            match client.enrol_for(&self.key).await {
                 Ok(enrolled) => return Ok((enrolled, evidence)),
                 Err(error) if error.is_about_the_credential() => refused.push((evidence, error)),
                 Err(source) => return Err(AttemptError::Ca { source }),
@@ -65,7 +71,7 @@ impl Attempt<'_> {
             .clone()
             .trust(self.trust.clone())
             .credential(credential);
-        if let Some(id) = self.spiffe_id {
+        if let Some(id) = &self.spiffe_id {
             builder = builder.spiffe_id(id.clone());
         }
         builder.build()
@@ -73,11 +79,12 @@ impl Attempt<'_> {
 
     fn credential(&self, evidence: Evidence) -> Option<Credential> {
         match evidence {
-            Evidence::Token => self.token_file.map(Credential::token_file),
+            Evidence::Token => self.token_file.as_ref().map(Credential::token_file),
             Evidence::Certificate => self
                 .own
-                .filter(|svid| svid.is_valid_at(self.now))
-                .map(|svid| Credential::identity(svid.clone())),
+                .as_ref()
+                .filter(|svid| svid.not_after() >= self.now)
+                .map(|svid| Credential::identity(svid.as_ref().clone())),
         }
     }
 
@@ -109,7 +116,7 @@ impl Attempt<'_> {
     }
 
     fn certificate_state(&self) -> String {
-        match self.own {
+        match &self.own {
             Some(svid) => format!(
                 "the certificate expired at {}",
                 humantime::format_rfc3339_seconds(svid.not_after())
@@ -119,7 +126,7 @@ impl Attempt<'_> {
     }
 
     fn token_state(&self, error: Option<&Error>) -> String {
-        match (self.token_file, error) {
+        match (&self.token_file, error) {
             (Some(path), Some(error)) => format!(
                 "write a fresh token to {} ({})",
                 path.display(),
@@ -146,6 +153,9 @@ pub(super) enum AttemptError {
     /// The one thing that went wrong.
     #[error(transparent)]
     Ca { source: Error },
+    /// There is nothing to be certified.
+    #[error(transparent)]
+    Key(#[from] CsrError),
     /// Nothing is left to say who we are.
     #[error("a token is needed: {certificate}; {token}")]
     NeedsToken { certificate: String, token: String },
@@ -160,6 +170,7 @@ impl AttemptError {
             Self::BothRefused { .. } => "unauthenticated",
             Self::Build(_) => "settings",
             Self::Ca { source } => source.reason(),
+            Self::Key(_) => "local",
             Self::NeedsToken { .. } => "needs-token",
             Self::Trust(_) => "no-trust",
         }
@@ -183,7 +194,18 @@ impl AttemptError {
                     && !matches!(source, Error::Server { .. } | Error::Handshake { .. })
             }
             Self::BothRefused { .. } | Self::Build(_) | Self::NeedsToken { .. } => true,
-            Self::Trust(_) => false,
+            Self::Key(_) | Self::Trust(_) => false,
+        }
+    }
+
+    /// Whether the CA was there and does not want this request, whoever makes it: another key may help,
+    /// and no certificate for this one is on its way.
+    pub(super) fn is_about_the_request(&self) -> bool {
+        match self {
+            Self::Ca { source } | Self::BothRefused { token: source, .. } => {
+                matches!(source, Error::Refused { .. }) && !source.is_retryable()
+            }
+            _ => false,
         }
     }
 }

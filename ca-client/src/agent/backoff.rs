@@ -22,7 +22,7 @@ impl Failed {
         let wait = self.cap().mul_f64(drawn.clamp(0.0, 1.0)).max(LEAST);
         match self.pushback {
             // Those who were sent away together must not come back together.
-            Some(asked) => asked + wait.min(asked / 4),
+            Some(asked) => wait.max(asked + wait.min(asked / 4)),
             None => wait,
         }
     }
@@ -35,6 +35,13 @@ impl Failed {
         let growing = FIRST * 2_u32.saturating_pow(self.times.saturating_sub(1).min(12));
         growing.min((self.left / 20).clamp(floor, LONGEST))
     }
+}
+
+/// How long to wait for the outcome of one attempt before another is made beside it, with `left` of the
+/// certificate. A request that went into a black hole must not be what keeps us from a CA that is back;
+/// a CA that is only slow answers the first one in the end.
+pub(super) fn patience(left: Duration) -> Duration {
+    (left / 20).clamp(FLOOR, LONGEST)
 }
 
 const FIRST: Duration = Duration::from_millis(250);
@@ -85,6 +92,13 @@ mod tests {
     }
 
     #[test]
+    fn patience_lasts_while_the_certificate_does() {
+        assert_eq!(patience(HOUR), LONGEST);
+        assert_eq!(patience(HOUR / 6), Duration::from_secs(30));
+        assert_eq!(patience(Duration::ZERO), FLOOR);
+    }
+
+    #[test]
     fn pushback_is_the_least_wait() {
         let pushed = Failed {
             pushback: Some(Duration::from_secs(40)),
@@ -94,5 +108,15 @@ mod tests {
             let wait = pushed.wait(drawn);
             assert!(wait > Duration::from_secs(40) && wait <= Duration::from_secs(50));
         }
+    }
+
+    #[test]
+    fn a_ca_that_asks_for_no_wait_at_all_is_not_asked_in_a_hot_loop() {
+        let pushed = Failed {
+            pushback: Some(Duration::ZERO),
+            ..failed(3, HOUR)
+        };
+        assert_eq!(pushed.wait(1.0), FIRST * 4);
+        assert_eq!(pushed.wait(0.0), LEAST);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ring::rand::SecureRandom as _;
 use ring::rand::SystemRandom;
@@ -30,6 +31,7 @@ pub struct AgentBuilder {
     pub(super) output: Option<Output>,
     pub(super) hook: Option<Hook>,
     pub(super) renewal: Renewal,
+    pub(super) settle: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) dice: Dice,
 }
@@ -43,6 +45,7 @@ impl AgentBuilder {
             output: None,
             hook: None,
             renewal: Renewal::default(),
+            settle: SETTLE,
             clock: Arc::new(SystemClock),
             dice: Dice(Arc::new(draw)),
         }
@@ -78,6 +81,13 @@ impl AgentBuilder {
         self
     }
 
+    /// How long readers of the files have to take up new ones, before the CA is told that these are in use; ten
+    /// seconds by default.
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
     /// Where the time comes from; the machine's clocks by default.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -110,6 +120,9 @@ impl AgentBuilder {
         }
     }
 }
+
+/// Readers that look at their files look at least this often, or are told by the hook.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Draws numbers from 0 to 1.
 #[derive(Clone)]

@@ -24,6 +24,7 @@ mod backoff;
 mod builder;
 mod engine;
 mod first_contact;
+mod follow;
 mod hook;
 mod moment;
 mod output;
@@ -39,6 +40,8 @@ use tokio::sync::watch;
 pub use builder::AgentBuilder;
 pub use first_contact::FirstContact;
 pub use first_contact::FirstContactError;
+pub use follow::Push;
+pub use follow::TrustStatus;
 pub use hook::Hook;
 pub use hook::HookSignal;
 pub use hook::HookSignalError;
@@ -86,7 +89,7 @@ impl Agent {
         self.status.subscribe()
     }
 
-    /// Makes the agent renew at once when it is notified.
+    /// Makes the agent renew at once when it is notified, and try until that succeeds.
     #[must_use]
     pub fn renew_now(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
@@ -94,14 +97,15 @@ impl Agent {
 
     /// Runs until dropped; there is no failure that ends it.
     pub async fn run(self) {
-        let hook = self.settings.hook.clone();
-        let clock = Arc::clone(&self.settings.clock);
         let status = Arc::new(self.status);
-        let (written, news) = watch::channel(String::new());
-        let engine = Engine::new(self.settings, self.svids, Arc::clone(&status), written);
+        let (ends, followers) = follow::connect(&self.settings, &status);
+        let hooks = engine::Hooks::new(&self.settings, &status);
+        let engine = Engine::new(self.settings, self.svids, status, ends);
         tokio::select! {
             () = engine.run(&self.wake) => {}
-            () = engine::run_hooks(hook, news, &status, clock) => {}
+            () = hooks.run(followers.published, followers.ended) => {}
+            () = followers.settling.run() => {}
+            () = followers.follower.run() => {}
         }
     }
 }

@@ -34,6 +34,11 @@ impl Moment {
         self.steady.saturating_sub(earlier.steady)
     }
 
+    /// The time of day, but not earlier than it can be if it had passed `start` at the moment `at`.
+    pub(super) fn not_before(self, start: SystemTime, at: Self) -> SystemTime {
+        self.wall.max(start + self.steadily_since(at))
+    }
+
     /// By how much the clocks moved apart since `earlier`, if that is more than drift: the machine
     /// slept, or somebody set the time.
     pub(super) fn jump_since(self, earlier: Self) -> Option<Jump> {
@@ -74,6 +79,19 @@ mod tests {
         assert_eq!(at(13_600, 100).since(start), hour, "asleep");
         assert_eq!(at(6_400, 3_700).since(start), hour, "set back");
         assert_eq!(at(13_600, 3_700).since(start), hour);
+    }
+
+    #[test]
+    fn what_had_passed_once_is_not_to_come_however_far_the_clock_is_set_back() {
+        let start = at(20_000, 0).wall;
+        let seen = at(10_000, 100);
+        for (now, expected) in [
+            (at(10_000, 100), 20_000),
+            (at(6_400, 105), 20_005),
+            (at(30_000, 105), 30_000),
+        ] {
+            assert_eq!(now.not_before(start, seen), at(expected, 0).wall, "{now:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use crate::client::CaTime;
+use crate::ca_time::CaTime;
 use crate::svid::Svid;
 
 /// Which share of its life a certificate lives before it is renewed.

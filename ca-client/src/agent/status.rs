@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
 
+use super::follow::TrustStatus;
 use crate::svid::Svid;
 
 /// The agent's state at one moment. Times are by this machine's clock.
@@ -14,13 +15,15 @@ pub struct Status {
     pub certificate: Option<Held>,
     /// Attempts to get a certificate, since the start.
     pub attempts: u64,
+    /// Those of them that followed a failure.
+    pub retries: u64,
     /// Those of them that failed.
     pub failures: u64,
     /// Failures since the last success.
     pub failures_in_a_row: u32,
     /// Those that succeeded: the first certificate and every renewal.
     pub renewals: u64,
-    /// The last success.
+    /// The last success; after a restart, that of the run that wrote the files.
     pub last_success: Option<SystemTime>,
     /// The last failure, whether or not there was a success since.
     pub last_failure: Option<Failure>,
@@ -38,6 +41,8 @@ pub struct Status {
     pub hook_failures: u64,
     /// Jumps of the clock that were noticed.
     pub clock_jumps: u64,
+    /// What is known of the trust bundle, and how.
+    pub trust: TrustStatus,
 }
 
 impl Status {
@@ -52,7 +57,11 @@ impl Status {
             return Some(format!("the certificate expired at {at}{}", self.because()));
         }
         match &self.files {
-            Files::Failed { message } => Some(format!("the files are not written: {message}")),
+            Files::Failed {
+                older_until: Some(end),
+                ..
+            } if *end >= now => None,
+            Files::Failed { message, .. } => Some(format!("the files are not written: {message}")),
             Files::Pending => Some("the files are not written yet".to_owned()),
             Files::NotWanted | Files::Written { .. } => None,
         }
@@ -124,6 +133,8 @@ pub enum Files {
     Failed {
         /// Why, and what to do, on one line.
         message: String,
+        /// The last second of the older certificate that is whole on disk, if there is one.
+        older_until: Option<SystemTime>,
     },
 }
 

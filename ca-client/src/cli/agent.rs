@@ -30,7 +30,7 @@ pub(crate) struct AgentOptions {
 
     /// Command for /bin/sh to run after each swap of the files; its environment has the
     /// new serial number as `CA_CLIENT_SERIAL`
-    #[arg(long, value_name = "COMMAND", conflicts_with = "hook_signal")]
+    #[arg(long, value_name = "COMMAND")]
     pub(crate) hook_command: Option<String>,
 
     /// When the hook's command is killed
@@ -38,12 +38,16 @@ pub(crate) struct AgentOptions {
     pub(crate) hook_timeout: Duration,
 
     /// Signal to send after each swap of the files, such as HUP
-    #[arg(long, value_name = "SIGNAL", requires = "hook_pid_file")]
+    #[arg(long, value_name = "SIGNAL")]
     pub(crate) hook_signal: Option<HookSignal>,
 
     /// File with the number of the process that gets the signal, read each time
-    #[arg(long, value_name = "FILE", requires = "hook_signal")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) hook_pid_file: Option<PathBuf>,
+
+    /// How long readers of the files have to take them up, after the hook, before the CA is told that they are in use
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) settle: Duration,
 
     /// Where /healthz, /readyz, /metrics and /status are served; nowhere if not given
     #[arg(long, env = "CA_CLIENT_HTTP_ADDR", value_name = "ADDR")]
@@ -80,6 +84,9 @@ Which roots authenticate the CA:
   --ca-roots or --ca-fingerprint for the first contact only. From then on the trust
   bundle that came with the certificate counts, also after a restart (root-cert.pem
   in --out). To move to another CA, stop the agent and remove the files.
+  When the CA changes its roots it says so at once (signet.v1.TrustService): new roots
+  come beside the same certificate, older ones never. Once the files are renamed, the
+  hook has ended well and --settle has passed, the CA is told that they are in use.
 
 Who asks: the token if there is one, else the certificate that is there; the other of
 the two when the CA refuses one. What worked is tried first the next time, until the

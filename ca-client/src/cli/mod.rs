@@ -74,7 +74,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum OutputFormat {
     /// For people.
     Table,
-    /// One JSON object.
+    /// One JSON document.
     Json,
 }
 

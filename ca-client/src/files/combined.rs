@@ -7,13 +7,14 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use super::Access;
 use super::FilesError;
+use super::OutputDir;
 use super::Owner;
 use crate::svid::Svid;
 
@@ -21,8 +22,7 @@ use crate::svid::Svid;
 #[derive(Clone, Debug)]
 pub struct Combined {
     path: PathBuf,
-    mode: u32,
-    owner: Owner,
+    access: Access,
 }
 
 impl Combined {
@@ -31,8 +31,31 @@ impl Combined {
     pub fn new(path: impl Into<PathBuf>, mode: u32, owner: Owner) -> Self {
         Self {
             path: path.into(),
-            mode,
-            owner,
+            access: Access { mode, owner },
+        }
+    }
+
+    /// Refuses to take the place of what belongs to `output`: each would undo the other's work.
+    ///
+    /// # Errors
+    /// When it would.
+    pub(crate) fn refuse_names_of(&self, output: &OutputDir) -> Result<(), FilesError> {
+        let same_dir = match (
+            fs::canonicalize(self.parent()),
+            fs::canonicalize(output.path()),
+        ) {
+            (Ok(ours), Ok(theirs)) => ours == theirs,
+            _ => false,
+        };
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        let taken = name.is_none_or(|name| {
+            name.starts_with("..") || output.options().names.all().contains(&name)
+        });
+        match same_dir && taken {
+            true => Err(FilesError::Taken {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
         }
     }
 
@@ -86,6 +109,10 @@ impl Combined {
             .is_ok_and(|seen| *seen == content(svid).as_bytes())
     }
 
+    pub(crate) fn is_as_asked(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|file| self.access.is_of(&file))
+    }
+
     pub(crate) fn gone(&self) -> FilesError {
         FilesError::Gone {
             missing: self.path.clone(),
@@ -105,10 +132,16 @@ impl Combined {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        self.owner.apply(&file).map_err(failed)?;
-        file.set_permissions(fs::Permissions::from_mode(self.mode))
-            .map_err(failed)?;
-        Ok(file)
+        match self.access.apply(&file) {
+            Ok(()) => Ok(file),
+            Err(source) => {
+                // What cannot be removed now is removed by the next write.
+                drop(fs::remove_file(&path));
+                Err(FilesError::at(&path, "set owner and permissions of")(
+                    source,
+                ))
+            }
+        }
     }
 
     fn temporary(&self) -> PathBuf {

@@ -70,9 +70,20 @@ pub enum FilesError {
         /// What is wrong with them.
         source: Box<SvidError>,
     },
+    /// The combined file would take the place of one of the files in the output directory.
+    #[error("{} is what ca-client itself makes in the output directory; give the combined file another name", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+    },
 }
 
 impl FilesError {
+    /// Whether nobody can write there now: it is a matter of the file system.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
     /// For `map_err`: the system's answer to `action` at `path`.
     pub(super) fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

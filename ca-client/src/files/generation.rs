@@ -17,12 +17,14 @@ use ring::rand::SecureRandom as _;
 use ring::rand::SystemRandom;
 use time::OffsetDateTime;
 
+use super::Access;
 use super::FilesError;
-use super::Owner;
 
 /// A generation under construction. Dropped before [`Self::keep`], it disappears.
 #[derive(Debug)]
 pub(super) struct Generation {
+    /// Where it will be found: what errors name, since they are compared and nobody knows our own name.
+    parent: PathBuf,
     path: PathBuf,
     name: String,
     kept: bool,
@@ -36,21 +38,30 @@ impl Generation {
         fs::DirBuilder::new()
             .mode(0o755)
             .create(&path)
-            .map_err(FilesError::at(&path, "make the directory"))?;
+            .map_err(FilesError::at(parent, "make a directory in"))?;
         let generation = Self {
+            parent: parent.to_owned(),
             path,
             name,
             kept: false,
         };
         // The files' own modes say who may read; a umask must not shut them in.
         fs::set_permissions(&generation.path, fs::Permissions::from_mode(0o755))
-            .map_err(FilesError::at(&generation.path, "set the permissions of"))?;
+            .map_err(FilesError::at(parent, "set permissions in"))?;
         Ok(generation)
     }
 
-    /// Finds out whether a generation could be made, by making one and removing it.
-    pub(super) fn probe(parent: &Path) -> Result<(), FilesError> {
-        Self::create(parent, SystemTime::UNIX_EPOCH).map(drop)
+    /// Finds out whether a generation could be made, its files' owners included, by making one and
+    /// removing it.
+    pub(super) fn probe(
+        parent: &Path,
+        wanted: impl IntoIterator<Item = Access>,
+    ) -> Result<(), FilesError> {
+        let generation = Self::create(parent, SystemTime::UNIX_EPOCH)?;
+        for (number, access) in wanted.into_iter().enumerate() {
+            generation.put(&format!("probe-{number}"), b"", access)?;
+        }
+        Ok(())
     }
 
     pub(super) fn name(&self) -> &str {
@@ -58,24 +69,18 @@ impl Generation {
     }
 
     /// Writes one file, on disk when this returns.
-    pub(super) fn put(
-        &self,
-        name: &str,
-        content: &[u8],
-        (mode, owner): (u32, Owner),
-    ) -> Result<(), FilesError> {
+    pub(super) fn put(&self, name: &str, content: &[u8], access: Access) -> Result<(), FilesError> {
         let path = self.path.join(name);
-        let failed = |source| FilesError::at(&path, "write")(source);
+        let failed = |source| FilesError::at(&self.parent.join(name), "write")(source);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(mode)
+            .mode(access.mode & 0o600)
             .open(&path)
             .map_err(failed)?;
-        owner.apply(&file).map_err(failed)?;
-        // The umask took bits away that were asked for.
-        file.set_permissions(fs::Permissions::from_mode(mode))
-            .map_err(failed)?;
+        access
+            .apply(&file)
+            .map_err(FilesError::at(&path, "set owner and permissions of"))?;
         file.write_all(content).map_err(failed)?;
         file.sync_all().map_err(failed)
     }
@@ -84,7 +89,7 @@ impl Generation {
     pub(super) fn sync(&self) -> Result<(), FilesError> {
         File::open(&self.path)
             .and_then(|handle| handle.sync_all())
-            .map_err(FilesError::at(&self.path, "sync"))
+            .map_err(FilesError::at(&self.parent, "sync a directory in"))
     }
 
     /// Something leads here now: it stays.
@@ -128,25 +133,23 @@ pub(super) fn newest_before(
     Ok(all.into_iter().filter(|name| name.as_str() < current).max())
 }
 
-/// Removes every generation but those of `keep`.
-pub(super) fn remove_all_but<'a>(
-    parent: &Path,
-    keep: impl IntoIterator<Item = &'a String>,
-) -> Result<(), FilesError> {
+/// Removes every generation but those of `keep`, as far as that goes: one that stays, because a reader on
+/// a network file system is in it, must not keep the others, or stop renewal.
+pub(super) fn remove_all_but<'a>(parent: &Path, keep: impl IntoIterator<Item = &'a String>) {
     let keep: Vec<&String> = keep.into_iter().collect();
-    for name in all(parent)? {
-        if keep.contains(&&name) {
-            continue;
-        }
-        let path = parent.join(&name);
+    let names = all(parent).unwrap_or_else(|error| {
+        tracing::warn!(%error, "old files are not removed");
+        Vec::new()
+    });
+    for name in names.iter().filter(|name| !keep.contains(name)) {
+        let path = parent.join(name);
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(FilesError::at(&path, "remove the old directory")(error));
+                tracing::warn!(path = %path.display(), %error, "old files are not removed");
             }
             _ => {}
         }
     }
-    Ok(())
 }
 
 fn all(parent: &Path) -> Result<Vec<String>, FilesError> {

@@ -4,13 +4,17 @@
 //! which is a link to one generation directory. Replacing `..data` replaces all three, so that a
 //! reader never sees a key of one generation beside the certificate of another.
 
+mod access;
 mod combined;
 mod error;
 mod generation;
+pub(crate) mod kept;
 mod link;
 mod names;
 mod owner;
 mod read;
+pub(crate) mod requested;
+mod trust;
 
 use std::fs;
 use std::fs::File;
@@ -21,6 +25,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use access::Access;
 pub use combined::Combined;
 pub use error::FilesError;
 use generation::Generation;
@@ -30,7 +35,9 @@ pub use owner::OwnerError;
 pub use read::stored;
 pub use read::stored_roots;
 pub use read::stored_since;
+pub(crate) use trust::stored_bundle;
 
+use crate::bundle::Bundle;
 use crate::svid::Svid;
 
 /// The leaf, the certificates above it, and the root that anchors them, in this order.
@@ -55,6 +62,22 @@ pub struct OutputOptions {
     pub names: FileNames,
     /// What happens to files that somebody else put there under our names.
     pub existing: Existing,
+}
+
+impl OutputOptions {
+    fn of_key(&self) -> Access {
+        Access {
+            mode: self.key_mode,
+            owner: self.key_owner,
+        }
+    }
+
+    fn of_certificates(&self) -> Access {
+        Access {
+            mode: self.cert_mode,
+            owner: self.cert_owner,
+        }
+    }
 }
 
 impl Default for OutputOptions {
@@ -111,7 +134,7 @@ impl OutputDir {
         };
         output.refuse_strangers()?;
         output.remove_leftovers()?;
-        Generation::probe(&output.dir)?;
+        Generation::probe(&output.dir, [options.of_key(), options.of_certificates()])?;
         Ok(output)
     }
 
@@ -119,12 +142,22 @@ impl OutputDir {
     /// generation stays until the next call, for readers that are in the middle of it.
     ///
     /// # Errors
-    /// When something could not be written; the files are the previous ones then, or already all new
-    /// if only tidying up failed.
+    /// When something could not be written; the files are the previous ones then. What is old and
+    /// cannot be removed is no failure: the log has it, and the next call tries again.
     pub fn write(&self, svid: &Svid, now: SystemTime) -> Result<(), FilesError> {
+        self.write_with(svid, None, now)
+    }
+
+    pub(crate) fn write_with(
+        &self,
+        svid: &Svid,
+        bundle: Option<&Bundle>,
+        now: SystemTime,
+    ) -> Result<(), FilesError> {
         let previous = self.current()?;
         let generation = Generation::create(&self.dir, now)?;
         self.fill(&generation, svid)?;
+        self.number(&generation, bundle)?;
         generation.sync()?;
         link::point(&self.dir, DATA, Path::new(generation.name()))?;
         let kept = generation.keep();
@@ -136,8 +169,10 @@ impl OutputDir {
             link::remove(&self.dir, name, &Path::new(DATA).join(name))?;
         }
         self.sync()?;
+        requested::forget(&self.dir)?;
         let keep = [Some(kept), previous];
-        generation::remove_all_but(&self.dir, keep.iter().flatten())
+        generation::remove_all_but(&self.dir, keep.iter().flatten());
+        Ok(())
     }
 
     /// Makes sure that the path still leads to the directory that we hold, and that it has all the files.
@@ -170,14 +205,27 @@ impl OutputDir {
 
     /// Writes the files of one generation.
     fn fill(&self, generation: &Generation, svid: &Svid) -> Result<(), FilesError> {
-        let options = &self.options;
-        let public = (options.cert_mode, options.cert_owner);
-        let private = (options.key_mode, options.key_owner);
-        let key = svid.private_key_pem();
-        let names = options.names;
+        let (names, key) = (self.options.names, svid.private_key_pem());
+        let (public, private) = (self.options.of_certificates(), self.options.of_key());
         generation.put(names.chain(), svid.chain_pem().as_bytes(), public)?;
         generation.put(names.key(), key.as_bytes(), private)?;
         generation.put(names.roots(), svid.roots_pem().as_bytes(), public)
+    }
+
+    /// Whether the files have the names, permissions and owners that they would be given now.
+    #[must_use]
+    pub fn is_as_asked(&self) -> bool {
+        let (names, public) = (self.options.names, self.options.of_certificates());
+        let private = self.options.of_key();
+        [
+            (names.chain(), public),
+            (names.key(), private),
+            (names.roots(), public),
+        ]
+        .into_iter()
+        .all(|(name, access)| {
+            fs::metadata(self.dir.join(name)).is_ok_and(|file| access.is_of(&file))
+        })
     }
 
     /// How it was opened.
@@ -217,7 +265,8 @@ impl OutputDir {
         link::remove_temporary(&self.dir)?;
         let current = self.current()?;
         let previous = generation::newest_before(&self.dir, current.as_deref())?;
-        generation::remove_all_but(&self.dir, [current, previous].iter().flatten())
+        generation::remove_all_but(&self.dir, [current, previous].iter().flatten());
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), FilesError> {

@@ -32,8 +32,14 @@ impl FromStr for Owner {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (uid, gid) = text.split_once(':').unwrap_or((text, ""));
         let number = |part: &str| match part {
-            "" => Ok(None),
-            part => part.parse().map(Some),
+            "" => Ok(None::<u32>),
+            // The largest number is "as it is" to chown(2).
+            part => part
+                .parse()
+                .ok()
+                .filter(|id| *id != u32::MAX)
+                .map(Some)
+                .ok_or(()),
         };
         match (number(uid), number(gid)) {
             (Ok(uid), Ok(gid)) if uid.is_some() || gid.is_some() => Ok(Self { uid, gid }),
@@ -62,7 +68,7 @@ mod tests {
         assert_eq!("1337".parse(), owner(Some(1337), None));
         assert_eq!("1337:7".parse(), owner(Some(1337), Some(7)));
         assert_eq!(":7".parse(), owner(None, Some(7)));
-        for bad in ["", ":", "root", "1:2:3", "-1"] {
+        for bad in ["", ":", "root", "1:2:3", "-1", "4294967295", ":4294967295"] {
             assert!(bad.parse::<Owner>().is_err(), "{bad:?}");
         }
     }

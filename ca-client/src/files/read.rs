@@ -66,7 +66,7 @@ pub fn stored_since(dir: &Path) -> Option<SystemTime> {
 }
 
 /// Reads from one generation. When a writer removed it meanwhile, reads from the one that came after.
-fn of_current<T>(
+pub(super) fn of_current<T>(
     dir: &Path,
     read: impl Fn(&Path) -> Result<T, FilesError>,
 ) -> Result<Option<T>, FilesError> {
@@ -90,6 +90,36 @@ fn current(dir: &Path) -> Result<Option<PathBuf>, FilesError> {
         .map(|name| dir.join(name)))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     fs::read(path).map_err(FilesError::at(path, "read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_generation_that_went_while_it_was_read_is_followed_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, new] = [
+            "..2020_01_01_00_00_00.0000000a",
+            "..2020_01_01_00_00_01.0000000b",
+        ];
+        link::point(dir.path(), DATA, Path::new(old)).unwrap();
+        let looks = Cell::new(0);
+        let seen = of_current(dir.path(), |generation| {
+            looks.set(looks.get() + 1);
+            link::point(dir.path(), DATA, Path::new(new))?;
+            match generation.ends_with(new) {
+                true => Ok("the new one"),
+                false => Err(FilesError::at(generation, "read")(
+                    ErrorKind::NotFound.into(),
+                )),
+            }
+        });
+        assert_eq!((seen.unwrap(), looks.get()), (Some("the new one"), 2));
+    }
 }

@@ -14,7 +14,9 @@ use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
 use crate::agent::Files;
+use crate::agent::Push;
 use crate::agent::Status;
+use crate::agent::TrustStatus;
 
 /// The text of `/metrics`.
 pub(super) fn encode(status: &Status, now: SystemTime) -> String {
@@ -34,15 +36,16 @@ fn counters(registry: &Registry, status: &Status) -> prometheus::Result<()> {
         counter.with_label_values(&["csr"]).inc_by(value);
         add(registry, counter)
     };
-    let plain = |name: &str, help: &str, value: u64| {
-        let counter = IntCounter::new(name, help)?;
-        counter.inc_by(value);
-        add(registry, counter)
-    };
+    let plain = |name: &str, help: &str, value: u64| counter(registry, name, help, value);
     labelled(
         "istio_agent_num_outgoing_requests",
         "Attempts to get a certificate",
         status.attempts,
+    )?;
+    labelled(
+        "istio_agent_num_outgoing_retries",
+        "Those that followed a failure",
+        status.retries,
     )?;
     labelled(
         "istio_agent_num_failed_outgoing_requests",
@@ -134,6 +137,7 @@ fn flags(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::R
     for (name, help, value) in flags {
         plain(registry, name, help, value)?;
     }
+    trust(registry, &status.trust)?;
     match &status.hook {
         Some(hook) => plain(
             registry,
@@ -143,6 +147,55 @@ fn flags(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::R
         ),
         None => Ok(()),
     }
+}
+
+/// What is known of the trust bundle. Numbers that are not known are left out.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats; numbers stay far below 2^53"
+)]
+fn trust(registry: &Registry, trust: &TrustStatus) -> prometheus::Result<()> {
+    let numbers = [
+        (
+            "signet_agent_trust_bundle",
+            "Number of the trust bundle that is known",
+            trust.number,
+        ),
+        (
+            "signet_agent_trust_bundle_acknowledged",
+            "Number of the trust bundle that the CA was told to be in use",
+            trust.acknowledged,
+        ),
+    ];
+    for (name, help, value) in numbers {
+        if let Some(value) = value {
+            plain(registry, name, help, value as f64)?;
+        }
+    }
+    plain(
+        registry,
+        "signet_agent_trust_push_connected",
+        "1 while the CA tells of new roots by itself",
+        f64::from(u8::from(matches!(trust.push, Push::Connected { .. }))),
+    )?;
+    counter(
+        registry,
+        "signet_agent_trust_push_failures_total",
+        "Streams from the CA that broke or did not come about",
+        trust.failures,
+    )?;
+    counter(
+        registry,
+        "signet_agent_trust_bundles_refused_total",
+        "Trust bundles of the CA that made no sense",
+        trust.refused,
+    )
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
+    let counter = IntCounter::new(name, help)?;
+    counter.inc_by(value);
+    add(registry, counter)
 }
 
 fn plain(registry: &Registry, name: &str, help: &str, value: f64) -> prometheus::Result<()> {
@@ -184,6 +237,7 @@ mod tests {
                 not_after: now + Duration::from_secs(90),
             }),
             attempts: 3,
+            retries: 1,
             failures: 1,
             renewals: 2,
             last_success: Some(at),
@@ -198,12 +252,21 @@ mod tests {
                 result: "ok".to_owned(),
                 succeeded: true,
             }),
+            trust: TrustStatus {
+                number: Some(1_795_000_007),
+                acknowledged: Some(6),
+                push: Push::Connected { since: at },
+                failures: 2,
+                refused: 1,
+                last_failure: None,
+            },
             ..Status::default()
         };
         let text = encode(&status, now);
         for line in [
             "istio_agent_cert_expiry_seconds{resource_name=\"default\"} 90",
             "istio_agent_num_outgoing_requests{request_type=\"csr\"} 3",
+            "istio_agent_num_outgoing_retries{request_type=\"csr\"} 1",
             "istio_agent_num_failed_outgoing_requests{request_type=\"csr\"} 1",
             "istio_agent_outgoing_latency{request_type=\"csr\"} 0",
             "signet_agent_renewals_total 2",
@@ -216,6 +279,11 @@ mod tests {
             "signet_agent_hook_ok 1",
             "signet_agent_hook_failures_total 0",
             "signet_agent_clock_jumps_total 0",
+            "signet_agent_trust_bundle 1795000007",
+            "signet_agent_trust_bundle_acknowledged 6",
+            "signet_agent_trust_push_connected 1",
+            "signet_agent_trust_push_failures_total 2",
+            "signet_agent_trust_bundles_refused_total 1",
         ] {
             assert!(text.lines().any(|seen| seen == line), "{line} in\n{text}");
         }

@@ -1,6 +1,7 @@
 //! How does a machine ask an agent how it is? HTTP: `/healthz`, `/readyz`, `/metrics`, and `/status` as
 //! JSON. Plain text, nothing secret, no caller needed.
 
+mod bounded;
 mod metrics;
 mod report;
 
@@ -16,9 +17,11 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use bounded::Bounded;
 pub use report::CertificateReport;
 pub use report::FailureReport;
 pub use report::StatusReport;
+pub use report::TrustReport;
 
 use crate::agent::Status;
 use crate::clock::Clock;
@@ -38,7 +41,7 @@ impl Health {
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        axum::serve(listener, self.routes()).await
+        axum::serve(Bounded::new(listener), self.routes()).await
     }
 
     fn routes(self) -> Router {

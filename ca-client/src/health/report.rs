@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::agent::Failure;
 use crate::agent::Files;
 use crate::agent::Status;
 
@@ -33,6 +34,22 @@ pub struct StatusReport {
     pub files: String,
     /// What came of the last run of the hook.
     pub hook: Option<String>,
+    /// What is known of the trust bundle.
+    #[serde(default)]
+    pub trust: TrustReport,
+}
+
+/// The trust bundle in a report.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct TrustReport {
+    /// Its number, of a CA that counts them.
+    pub number: Option<u64>,
+    /// The number that the CA was told to be in use.
+    pub acknowledged: Option<u64>,
+    /// `connected`, `not connected` or `not offered by the CA`.
+    pub push: String,
+    /// What went wrong last, whether or not it is well since.
+    pub last_failure: Option<FailureReport>,
 }
 
 /// A certificate in a report.
@@ -73,11 +90,13 @@ impl StatusReport {
             not_after: utc(held.not_after),
             remaining_seconds: seconds(now, held.not_after),
         });
-        let last_failure = status.last_failure.as_ref().map(|failure| FailureReport {
-            reason: failure.reason.to_owned(),
-            message: failure.message.clone(),
-            at: utc(failure.at),
-        });
+        let last_failure = status.last_failure.as_ref().map(FailureReport::new);
+        let trust = TrustReport {
+            number: status.trust.number,
+            acknowledged: status.trust.acknowledged,
+            push: status.trust.push.as_str().to_owned(),
+            last_failure: status.trust.last_failure.as_ref().map(FailureReport::new),
+        };
         Self {
             ready: not_ready_because.is_none(),
             not_ready_because,
@@ -92,9 +111,20 @@ impl StatusReport {
                 Files::NotWanted => "not-wanted".to_owned(),
                 Files::Pending => "pending".to_owned(),
                 Files::Written { .. } => "written".to_owned(),
-                Files::Failed { message } => message.clone(),
+                Files::Failed { message, .. } => message.clone(),
             },
             hook: status.hook.as_ref().map(|run| run.result.clone()),
+            trust,
+        }
+    }
+}
+
+impl FailureReport {
+    fn new(failure: &Failure) -> Self {
+        Self {
+            reason: failure.reason.to_owned(),
+            message: failure.message.clone(),
+            at: utc(failure.at),
         }
     }
 }
@@ -105,4 +135,52 @@ fn utc(time: SystemTime) -> String {
 
 fn seconds(from: SystemTime, until: SystemTime) -> u64 {
     until.duration_since(from).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agent::Held;
+
+    #[test]
+    fn ready_is_who_has_an_unexpired_certificate_on_disk() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let held = Held {
+            spiffe_id: "spiffe://cluster.local/ns/shop/sa/cart".parse().unwrap(),
+            serial: "01".to_owned(),
+            not_before: SystemTime::UNIX_EPOCH,
+            not_after: end,
+        };
+        let failed = |older_until| Files::Failed {
+            message: "full".to_owned(),
+            older_until,
+        };
+        let late = end + Duration::from_secs(1);
+        let table = [
+            (Some(held.clone()), Files::Written { at: end }, end, None),
+            (None, Files::Pending, end, Some("no certificate yet")),
+            (Some(held.clone()), Files::NotWanted, late, Some("expired")),
+            (
+                Some(held.clone()),
+                Files::Pending,
+                end,
+                Some("not written yet"),
+            ),
+            (Some(held.clone()), failed(None), end, Some("full")),
+            (Some(held), failed(Some(end)), end, None),
+        ];
+        for (certificate, files, now, because) in table {
+            let status = Status {
+                certificate,
+                files,
+                ..Status::default()
+            };
+            let report = StatusReport::new(&status, now);
+            assert_eq!(report.ready, because.is_none(), "{status:?}");
+            let said = report.not_ready_because.unwrap_or_default();
+            assert!(said.contains(because.unwrap_or_default()), "{said}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use proto::spiffe::SpiffeId;
 
 use super::Svid;
 use super::SvidError;
+use crate::bundle::Bundle;
 use crate::clock::CLOCK_TOLERANCE;
 use crate::clock::moment_to_judge;
 use crate::csr::KeyAndCsr;
@@ -24,8 +25,29 @@ pub(crate) struct Expected<'a> {
     pub(crate) spiffe_id: Option<&'a SpiffeId>,
     /// The roots that authenticated the CA's own TLS certificate.
     pub(crate) trusted: &'a [Certificate],
+    /// The trust bundle that is known already.
+    pub(crate) known: Option<&'a Bundle>,
+    /// What the CA calls the roots of this answer.
+    pub(crate) number: Option<u64>,
     /// Our time.
     pub(crate) now: SystemTime,
+}
+
+impl Expected<'_> {
+    /// The known bundle, when the answer's roots are not newer.
+    fn kept(&self) -> Option<&Bundle> {
+        let known = self.known?;
+        let is_newer = self.number? > known.number()?;
+        (!is_newer).then_some(known)
+    }
+
+    /// What the roots of the SVID are called.
+    pub(crate) fn number_in_force(&self) -> Option<u64> {
+        match self.kept() {
+            Some(known) => known.number(),
+            None => self.number,
+        }
+    }
 }
 
 impl Svid {
@@ -47,8 +69,37 @@ impl Svid {
         check_dates(leaf, expected.now)?;
         let path = verified_path(&chain, &answered_roots, expected)?;
         let (anchor, above_leaf) = split_path(&path)?;
-        let roots = anchor_first(anchor, answered_roots);
+        let roots = match expected.kept() {
+            Some(known) => known.roots().to_vec(),
+            None => answered_roots,
+        };
+        let roots = anchor_first(anchor, roots);
         Self::assemble(leaf.clone(), above_leaf.to_vec(), roots, asked.key.clone())
+    }
+
+    /// The same certificate and key with other roots, which the chain must lead to.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn with_roots(
+        &self,
+        roots: Vec<Certificate>,
+        now: SystemTime,
+    ) -> Result<Self, SvidError> {
+        let chain: Vec<Certificate> = self.chain().cloned().collect();
+        // What has expired is no argument against new roots.
+        let at = moment_to_judge(now, &chain).min(self.not_after());
+        let path = chain::verify(&chain, &roots, None, Profile::X509Svid, at)
+            .map_err(|source| SvidError::Chain { source })?
+            .path;
+        let (anchor, above_leaf) = split_path(&path)?;
+        let roots = anchor_first(anchor, roots);
+        Self::assemble(
+            self.leaf.clone(),
+            above_leaf.to_vec(),
+            roots,
+            self.key.clone(),
+        )
     }
 }
 
@@ -142,15 +193,38 @@ fn verified_path(
 ) -> Result<Vec<Certificate>, SvidError> {
     let at = moment_to_judge(expected.now, chain);
     let verify = |roots| chain::verify(chain, roots, None, Profile::X509Svid, at);
-    match verify(expected.trusted) {
-        Ok(verified) => Ok(verified.path),
-        // A chain that its own roots vouch for is sound; it is only not ours.
-        Err(_) if verify(answered_roots).is_ok() => Err(SvidError::ForeignRoot {
-            trusted: fingerprints(expected.trusted),
-            seen: fingerprints(answered_roots),
+    let foreign = || SvidError::ForeignRoot {
+        trusted: fingerprints(expected.trusted),
+        seen: fingerprints(answered_roots),
+    };
+    let judges = match (expected.kept(), expected.number, expected.known) {
+        (Some(known), _, _) => known.roots(),
+        // A CA that counts its bundles moves us from one root to the next, but only by a bundle that has both.
+        (None, Some(_), _) if shares_a_root(expected.trusted, answered_roots) => answered_roots,
+        (None, None, Some(known)) => known.roots(),
+        (None, _, _) => expected.trusted,
+    };
+    match (verify(judges), expected.kept()) {
+        (Ok(verified), _) => Ok(verified.path),
+        (Err(source), Some(known)) => Err(SvidError::OlderRoots {
+            answered: expected.number.unwrap_or_default(),
+            known: known.number().unwrap_or_default(),
+            source,
         }),
-        Err(source) => Err(SvidError::Chain { source }),
+        // A chain that its own roots vouch for is sound; it is only not ours.
+        (Err(_), None) if verify(answered_roots).is_ok() => Err(foreign()),
+        (Err(source), None) => Err(SvidError::Chain { source }),
     }
+}
+
+/// Whether one name and key is on both sides; a root may be certified again.
+fn shares_a_root(some: &[Certificate], others: &[Certificate]) -> bool {
+    let same = |one: &Certificate, other: &Certificate| {
+        let (one, other) = (one.facts(), other.facts());
+        one.subject_der == other.subject_der && one.spki_der == other.spki_der
+    };
+    some.iter()
+        .any(|one| others.iter().any(|other| same(one, other)))
 }
 
 /// The root at the end of a verified path, and everything above the leaf.

@@ -114,6 +114,19 @@ pub enum SvidError {
         /// Our time.
         now: SystemTime,
     },
+    /// The answer is older than what is known, and of no use beside it.
+    #[error(
+        "the answer comes with trust bundle {answered}, and {known} is known here already, which its certificate does \
+         not lead to; asking again, since a client never goes back to older roots"
+    )]
+    OlderRoots {
+        /// The number of the answer's roots.
+        answered: u64,
+        /// The number of the known roots.
+        known: u64,
+        /// Why the certificate does not lead to the known roots.
+        source: ChainError,
+    },
     /// An element other than the last holds something else than one certificate.
     #[error("element {number} of the chain holds {found} certificates, expected exactly one")]
     NotSingle {

@@ -13,7 +13,9 @@ mod fake_ca;
 mod pki;
 
 mod clocks;
+mod command;
 mod evidence;
 mod hands;
+mod restarts;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

@@ -216,7 +216,7 @@ fn absurd_input_is_answered_at_once() {
         (
             dashes,
             Some(1),
-            "starts in line 1 of standard input has no end",
+            "the block that starts in line 1 has no end",
         ),
     ];
     for (input, code, said) in cases {
@@ -250,9 +250,32 @@ fn inspect_explains_each_block_and_prints_nothing_of_a_private_key() {
     let json = scene.json(&["inspect", "combined.pem"]);
     assert_eq!(json[1]["kind"], "certificate");
     assert_eq!(json[1]["role"], "leaf");
+    assert_eq!(json[1]["subject"], Value::Null);
+    assert_eq!(json[1]["names"][0], CART);
+    assert_eq!(json[1]["valid_until"], "2040-01-01T00:00:00Z");
     for secret in key.lines().filter(|line| !line.starts_with('-')) {
         assert!(!text.contains(secret) && !json.to_string().contains(secret));
     }
+}
+
+#[test]
+fn inspect_says_of_each_signature_whether_it_was_checked_and_by_whom_it_is() {
+    let scene = Scene::new();
+    let other = Scene::new();
+    let request = CertificateParams::default();
+    let request = request.serialize_request(&KeyPair::generate().unwrap());
+    let request = request.unwrap().pem().unwrap();
+    let read = |scene: &Scene, name: &str| std::fs::read_to_string(scene.path(name)).unwrap();
+    let said = |files: &[String]| stdout(&scene.run(&["inspect", "-"], files.concat().as_bytes()));
+    let [root, leaf] = ["roots.pem", "leaf.pem"].map(|name| read(&scene, name));
+    let text = said(&[leaf.clone(), root, request]);
+    assert!(text.contains("signed by   block 2: CN=root\n"), "{text}");
+    assert!(text.contains("signed by   itself: CN=root\n"), "{text}");
+    let proved = "possession  proved: the request is signed with its own key\n";
+    assert!(text.contains(proved), "{text}");
+    let text = said(&[leaf, read(&other, "roots.pem")]);
+    let named = "signed by   block 2 by name: CN=root; but the signature is not by that key";
+    assert!(text.contains(named), "{text}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ const NAMES: [&str; 3] = ["cert-chain.pem", "key.pem", "root-cert.pem"];
 /// The name of a generation that no run of this test makes.
 const LEFTOVER: &str = "..2020_01_01_00_00_00.deadbeef";
 
-fn svid() -> Svid {
+pub(crate) fn svid() -> Svid {
     let pki = Pki::new("files");
     let key = new_key();
     let chain = pki.answer(pki.leaf_for(&key, &Leaf::named(CART))).concat();

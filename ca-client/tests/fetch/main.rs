@@ -15,6 +15,7 @@ mod refusals;
 mod server_trust;
 mod settings;
 mod truth;
+mod unprivileged;
 
 use std::time::Duration;
 

@@ -28,7 +28,8 @@ pub(super) fn check(options: &BundleCheck) -> io::Result<u8> {
     })
 }
 
-fn print(report: &Report, dir: &Path) -> io::Result<()> {
+/// Prints certificates, findings and the grade.
+pub(super) fn print(report: &Report, dir: &Path) -> io::Result<()> {
     let dir = dir.display();
     let path = report.issuer.iter().map(|issuer| ("issuer", issuer));
     let path = path.chain(report.chain.iter().skip(1).map(|one| ("intermediate", one)));

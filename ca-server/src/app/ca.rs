@@ -117,7 +117,7 @@ fn settings(config: &Config) -> conductor::Settings {
             default_ttl: config.profile.default_ttl(),
             max_ttl: config.profile.max_ttl(),
             unrecorded_ttl: config.unrecorded_ttl,
-            backdating: MAX_BACKDATE,
+            backdating: MAX_BACKDATE.min(config.profile.max_ttl() / 10),
             fresh_ca: FRESH_CA,
         },
         rotation_ttl: config.rotation_ttl,

@@ -3,6 +3,7 @@
 mod announce;
 mod background;
 mod bundle_check;
+mod bundle_create;
 mod ca;
 mod conductor;
 mod control;
@@ -44,6 +45,8 @@ pub fn run(command: Command) -> u8 {
             Ok(grade) => grade,
             Err(error) => failed(&error),
         },
+        Command::Bundle(cli::Bundle::Create(command)) => exit(bundle_create::create(&command)),
+        Command::Bundle(cli::Bundle::Import(options)) => exit(bundle_create::import(&options)),
         Command::Token(command) => exit(runtime.block_on(operator::token(command))),
         Command::Certs(command) => exit(runtime.block_on(operator::certs(command))),
         Command::Status(options) => match runtime.block_on(operator::status(options)) {

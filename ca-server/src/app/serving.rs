@@ -142,14 +142,15 @@ impl Serving {
 }
 
 /// Those that callers may know, the oldest first, for whoever does not say whom it knows. A signer that is over serves
-/// only where there is no other.
+/// only where it is the one that signs.
 fn presented_by(generation: &Generation, now: SystemTime) -> Vec<&Generation> {
+    let signs = generation.issuer().fingerprint();
     let is_open = |signer: &&Generation| {
         let window = signer.window();
         window.is_some_and(|window| !window.is_over_at(now))
+            || signer.issuer().fingerprint() == signs
     };
-    let others = generation.signers().skip(1).filter(is_open);
-    others.chain([generation]).collect()
+    generation.signers().filter(is_open).collect()
 }
 
 impl Presented {

@@ -3,9 +3,9 @@
 //! What verifiers built on rustls accept counts as good; what is only known to be weak gets its name here.
 
 use proto::certificate::Certificate;
+use proto::chain;
 use ring::signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY;
 use ring::signature::UnparsedPublicKey;
-use webpki::ALL_VERIFICATION_ALGS;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
@@ -41,23 +41,11 @@ pub(super) fn check_signature(certificate: &Certificate, issuer: &Certificate) -
     if is_weak_key(&issuer.facts().spki_der) {
         return Signature::Weak;
     }
-    let signature_algorithm = outer_algorithm(certificate.der());
-    let key_algorithm = key_algorithm(&issuer.facts().spki_der);
-    ALL_VERIFICATION_ALGS
-        .iter()
-        .filter(|known| Some(known.signature_alg_id().as_ref()) == signature_algorithm.as_deref())
-        .filter(|known| Some(known.public_key_alg_id().as_ref()) == key_algorithm.as_deref())
-        .map(
-            |known| match known.verify_signature(key, message, signature) {
-                Ok(()) => Signature::Good,
-                Err(_invalid) => Signature::Bad,
-            },
-        )
-        .reduce(|first, second| match first {
-            Signature::Good => first,
-            _ => second,
-        })
-        .unwrap_or(Signature::Unknown)
+    match chain::signature(certificate.der(), &issuer.facts().spki_der) {
+        chain::Signature::Good => Signature::Good,
+        chain::Signature::Bad => Signature::Bad,
+        chain::Signature::Unsupported => Signature::Unknown,
+    }
 }
 
 /// Kind and size of a key, such as `RSA-2048` or `P-256`, for people to read.
@@ -122,29 +110,4 @@ fn check_weak(name: &str, key: &[u8], message: &[u8], signature: &[u8]) -> Signa
 fn is_rsa_key(key: &[u8]) -> bool {
     // The DER of an RSAPublicKey is a SEQUENCE; a point starts with 02, 03 or 04.
     key.first() == Some(&0x30)
-}
-
-/// Content of the `AlgorithmIdentifier` behind the part that is signed (RFC 5280 section 4.1.1.2).
-fn outer_algorithm(certificate_der: &[u8]) -> Option<Vec<u8>> {
-    yasna::parse_der(certificate_der, |reader| {
-        reader.read_sequence(|reader| {
-            reader.next().read_der()?;
-            let algorithm = reader.next().read_tagged_der()?;
-            reader.next().read_der()?;
-            Ok(algorithm.value().to_vec())
-        })
-    })
-    .ok()
-}
-
-/// Content of the `AlgorithmIdentifier` in a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
-fn key_algorithm(spki_der: &[u8]) -> Option<Vec<u8>> {
-    yasna::parse_der(spki_der, |reader| {
-        reader.read_sequence(|reader| {
-            let algorithm = reader.next().read_tagged_der()?;
-            reader.next().read_der()?;
-            Ok(algorithm.value().to_vec())
-        })
-    })
-    .ok()
 }

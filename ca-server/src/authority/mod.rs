@@ -13,6 +13,8 @@ use arc_swap::ArcSwap;
 
 mod algorithm;
 pub mod bundle;
+mod ca_certificate;
+pub mod create;
 mod generation;
 pub mod key;
 mod pem_blocks;
@@ -29,6 +31,7 @@ pub use generation::Leaf;
 pub use generation::Material;
 pub use generation::RenewBy;
 pub use generation::SignError;
+pub use generation::StandingBy;
 
 /// The current generation, readable without a lock.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Flags beat the environment, the environment beats `--config FILE`, the file beats the defaults.
 
+mod bundle;
 mod denials;
 mod rotate;
 mod serve;
@@ -20,6 +21,14 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use proto::settings_file::SettingsFileError;
 
+pub use self::bundle::Bundle;
+pub use self::bundle::BundleCheck;
+pub use self::bundle::BundleCreate;
+pub use self::bundle::BundleImport;
+pub use self::bundle::CreateCsr;
+pub use self::bundle::CreateIssuer;
+pub use self::bundle::CreateRoot;
+pub use self::bundle::KeyType;
 pub use self::denials::CertsAllow;
 pub use self::denials::CertsDeny;
 pub use self::denials::DenialTarget;
@@ -52,7 +61,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the CA: gRPC for agents, HTTP for health and metrics, a socket for operators.
     Serve(Box<Serve>),
-    /// Look at an operator's CA bundle without running anything.
+    /// Make a CA to plug in, or look at one, without running anything.
     #[command(subcommand)]
     Bundle(Bundle),
     /// Make and manage one-time enrolment tokens of a running server.
@@ -78,26 +87,6 @@ pub enum Command {
     Backup(Backup),
     /// Put a backup into an empty data directory.
     Restore(Restore),
-}
-
-/// `bundle …`
-#[derive(Debug, Subcommand)]
-pub enum Bundle {
-    /// Would this bundle work? Names file, rule, what was seen and the fix for each finding.
-    ///
-    /// Runs the checks of server start, signs a trial leaf and verifies it with rustls-webpki.
-    /// Exit status: 0 good, 3 warnings, 4 errors.
-    Check(BundleCheck),
-}
-
-/// `bundle check DIR`
-#[derive(Debug, Args)]
-pub struct BundleCheck {
-    /// Directory with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, or tls.crt, tls.key and ca.crt.
-    pub dir: PathBuf,
-    /// How to print the findings.
-    #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
 }
 
 /// How a running server is reached, and how answers are printed.
@@ -288,6 +277,8 @@ Examples:
       run with an operator's bundle; believe the service account tokens of a cluster
   ca-server bundle check /etc/cacerts
       would that bundle work?
+  ca-server bundle create --help
+      make a root, issuing CAs under it, or a request to a corporate CA
   ca-server token create --spiffe-id spiffe://cluster.local/ns/shop/sa/cart > token
       let one workload enrol, once
   ca-server rotate start --auto && ca-server rotate status --watch

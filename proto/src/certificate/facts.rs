@@ -6,8 +6,11 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::asn1_rs::Any;
+use x509_parser::der_parser::asn1_rs::Tag;
 use x509_parser::extensions::GeneralName;
 use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
 use super::CertificateError;
@@ -95,7 +98,7 @@ pub struct KeyUsage {
 /// subjectAltName (RFC 5280 section 4.2.1.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubjectAltName {
-    /// uniformResourceIdentifier entries.
+    /// uniformResourceIdentifier entries; U+FFFD stands for octets that are no UTF-8.
     pub uris: Vec<String>,
     /// dNSName entries.
     pub dns_names: Vec<String>,
@@ -141,6 +144,13 @@ pub(super) fn facts(parsed: &X509Certificate<'_>) -> Result<Facts, CertificateEr
     };
     for extension in tbs.extensions() {
         let oid = extension.oid.to_id_string();
+        if facts.extensions.iter().any(|seen| seen.oid == oid) {
+            return Err(CertificateError::Repeated { oid });
+        }
+        let whole = Any::from_der(extension.value).is_ok_and(|(rest, _)| rest.is_empty());
+        if is_read(extension.parsed_extension()) && !whole {
+            return Err(CertificateError::Extension { oid });
+        }
         note_extension(
             &mut facts,
             extension.parsed_extension(),
@@ -153,6 +163,11 @@ pub(super) fn facts(parsed: &X509Certificate<'_>) -> Result<Facts, CertificateEr
         });
     }
     Ok(facts)
+}
+
+/// Whether the extension's content is read here, so that bytes behind it would be read by others only.
+fn is_read(extension: &ParsedExtension<'_>) -> bool {
+    !matches!(extension, ParsedExtension::UnsupportedExtension { .. })
 }
 
 /// `text` in one line: whoever writes a name into a certificate must not write lines into a log or colours onto a
@@ -247,6 +262,10 @@ pub(crate) fn subject_alt_name(names: &[GeneralName<'_>], critical: bool) -> Sub
         match name {
             GeneralName::URI(uri) => san.uris.push((*uri).to_owned()),
             GeneralName::DNSName(name) => san.dns_names.push((*name).to_owned()),
+            // Whoever counts URIs must count those that are no text.
+            GeneralName::Invalid(Tag(6), octets) => {
+                san.uris.push(String::from_utf8_lossy(octets).into_owned());
+            }
             GeneralName::IPAddress(octets) => match ip_address(octets) {
                 Some(address) => san.ip_addresses.push(address),
                 None => san.others += 1,

@@ -89,11 +89,15 @@ impl Certificate {
     /// white space are fine; other kinds of blocks are skipped. No block at all is an empty list.
     ///
     /// # Errors
-    /// Names the first block (counting from 1) that does not hold one certificate.
+    /// Names the first block (counting from 1) that does not hold one certificate, or the line where one starts that
+    /// does not end: what is missing may be what matters.
     pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
         let blocks = pem::parse_many(pem).map_err(|error| CertificateError::NotPem {
             reason: error.to_string(),
         })?;
+        if let Some(line) = cut_off(pem) {
+            return Err(CertificateError::CutOff { line });
+        }
         blocks
             .iter()
             .filter(|block| {
@@ -164,6 +168,19 @@ pub(crate) fn is_der(bytes: &[u8]) -> bool {
     matches!(bytes, [0x30, 0x80..=0xff, ..])
 }
 
+/// The line of the first `-----BEGIN` behind all `-----END`; blocks further up that have none are no PEM at all.
+fn cut_off(pem: &[u8]) -> Option<usize> {
+    let mut markers = pem.windows(END.len());
+    let behind = markers.rposition(|part| part == END).unwrap_or(0);
+    let mut markers = pem.get(behind..)?.windows(BEGIN.len());
+    let begin = behind + markers.position(|part| part == BEGIN)?;
+    let above = pem.get(..begin).unwrap_or_default();
+    Some(1 + above.iter().filter(|octet| **octet == b'\n').count())
+}
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
         self.der == other.der
@@ -193,6 +210,12 @@ pub enum CertificateError {
         /// What is wrong with it.
         source: Box<Self>,
     },
+    /// A PEM file ends in the middle of a block.
+    #[error("the block that starts in line {line} has no end")]
+    CutOff {
+        /// The line of its `-----BEGIN`, counting from 1.
+        line: usize,
+    },
     /// An extension's content is not what its identifier promises.
     #[error("extension {oid} does not parse")]
     Extension {
@@ -210,6 +233,12 @@ pub enum CertificateError {
     NotX509 {
         /// The DER reader's words.
         reason: String,
+    },
+    /// An extension is there more than once (RFC 5280 section 4.2): readers would disagree on which counts.
+    #[error("extension {oid} is there more than once (RFC 5280 section 4.2)")]
+    Repeated {
+        /// Dotted object identifier.
+        oid: String,
     },
     /// More bytes follow the certificate.
     #[error("{len} bytes follow the certificate")]
@@ -245,6 +274,31 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_of_names_are_escaped_and_times_before_1970_are_its_start() {
+        let mut params = rcgen::CertificateParams::default();
+        let name = &mut params.distinguished_name;
+        name.push(rcgen::DnType::CommonName, "a\u{1b}[2J\nb");
+        params.not_before = rcgen::date_time_ymd(1960, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        let certificate = Certificate::from_der(made.der()).unwrap();
+        let facts = certificate.facts();
+        assert!(facts.subject.contains("a\\u{1b}[2J\\nb"), "{facts:?}");
+        assert_eq!(facts.subject, facts.issuer);
+        assert_eq!(facts.not_before, std::time::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn older_labels_of_certificates_are_known() {
+        let pem = root_pem();
+        let expected = Certificate::all_from_pem(pem.as_bytes()).unwrap();
+        for label in ["X509 CERTIFICATE", "TRUSTED CERTIFICATE"] {
+            let pem = pem.replace("CERTIFICATE", label);
+            assert_eq!(Certificate::all_from_pem(pem.as_bytes()).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn crlf_comments_and_white_space_between_blocks_are_fine() {
         let pem = root_pem();
         let messy = format!(
@@ -254,6 +308,21 @@ mod tests {
         let certificates = Certificate::all_from_pem(messy.as_bytes()).unwrap();
         assert_eq!(certificates.len(), 2);
         assert_eq!(certificates[0], certificates[1]);
+    }
+
+    #[test]
+    fn a_file_that_ends_in_the_middle_of_a_block_is_refused() {
+        let pem = root_pem();
+        let cut = pem.split("-----END").next().unwrap();
+        for (file, line) in [(cut.to_owned(), 1), (format!("a\n\n{cut}"), 3)] {
+            let error = Certificate::all_from_pem(file.as_bytes()).unwrap_err();
+            assert_eq!(error, CertificateError::CutOff { line });
+        }
+        let torn = format!("{pem}{cut}");
+        let error = Certificate::all_from_pem(torn.as_bytes()).unwrap_err();
+        let line = pem.lines().count() + 1;
+        assert_eq!(error, CertificateError::CutOff { line });
+        assert!(Certificate::all_from_pem(format!("{cut}{pem}").as_bytes()).is_err());
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub enum ChainError {
         algorithm: String,
     },
     /// The leaf is not called what the caller expects (RFC 9525 section 6).
-    #[error("expected a certificate for {expected}, found one for {}", found.join(", "))]
+    #[error("expected a certificate for {expected}, found one {}", names(found))]
     WrongName {
         /// Who should have answered.
         expected: String,
@@ -268,6 +268,13 @@ pub(super) fn wrong_name(leaf: &Certificate, expected: &ServerName<'_>) -> Chain
             .map(|name| readable(name))
             .chain(addresses)
             .collect(),
+    }
+}
+
+fn names(found: &[String]) -> String {
+    match found.is_empty() {
+        true => "without DNS and IP names".to_owned(),
+        false => format!("for {}", found.join(", ")),
     }
 }
 

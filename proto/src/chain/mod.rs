@@ -18,6 +18,8 @@ use webpki::EndEntityCert;
 pub use self::error::ChainError;
 pub use self::error::SvidRule;
 use self::reach::Reach;
+pub use self::signed::Signature;
+pub use self::signed::signature;
 use crate::certificate::Certificate;
 use crate::certificate::KeyUsage;
 use crate::spiffe::SpiffeId;
@@ -110,13 +112,6 @@ pub fn svid_id(leaf: &Certificate) -> Result<SpiffeId, SvidRule> {
     svid::check(leaf)
 }
 
-/// Whether `issuer` bears the name of `certificate`'s issuer and its key made the signature. No other rule is looked at.
-#[must_use]
-pub fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
-    reach::is_named_issuer(issuer, certificate)
-        && signed::link(certificate, issuer) == signed::Link::Signed
-}
-
 /// One way up from the leaf of `chain` as names and signatures lead, and whether it ends at one of `roots`.
 ///
 /// It tells a person what a chain that [`verify`] refuses consists of; it proves nothing.
@@ -130,7 +125,7 @@ pub fn way_up(chain: &[Certificate], roots: &[Certificate]) -> (Vec<Certificate>
     }
     match Reach::new(leaf, others, roots) {
         Ok(reach) => {
-            let (way, anchored) = reach.way_up(roots);
+            let (way, anchored) = reach.way_up();
             (way.into_iter().cloned().collect(), anchored)
         }
         Err(_too_much_to_search) => (vec![leaf.clone()], false),

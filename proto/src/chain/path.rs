@@ -28,7 +28,9 @@ use crate::certificate::Certificate;
 pub(super) enum Purpose {
     /// serverAuth and clientAuth.
     Both,
-    /// At least one of the two.
+    /// clientAuth.
+    Client,
+    /// One of the two: the same one all the way up.
     Either,
     /// serverAuth.
     Server,
@@ -55,18 +57,20 @@ pub(super) fn find(
         leaf,
         intermediates: &reach.intermediates,
         roots: &reach.roots,
-        purpose,
         at,
     };
-    if let Ok(path) = search.run(|path| fault(path, at).is_none()) {
-        return Ok(path.into_iter().cloned().collect());
+    for one in purpose.alternatives() {
+        if let Ok(path) = search.run(*one, |path| fault(path, at).is_none()) {
+            return Ok(path.into_iter().cloned().collect());
+        }
     }
     // Again without our own rules, to learn which one stands in the way.
-    match search.run(|_| true) {
-        Ok(path) => Err(fault(&path, at).unwrap_or(ChainError::SearchExhausted)),
+    match search.run(purpose, |_| true) {
+        Ok(path) => Err(fault(&path, at).unwrap_or_else(|| explain::key_purpose(leaf, purpose))),
         Err(Error::UnknownIssuer) => {
             let strangers: Vec<&Certificate> = others.iter().chain(roots).collect();
-            Err(reach.dead_end(&strangers))
+            let unreadable = reach.unreadable_root();
+            Err(unreadable.unwrap_or_else(|| reach.dead_end(&strangers)))
         }
         Err(error) => Err(explain::explain(&error, &reach, purpose, at)),
     }
@@ -77,7 +81,6 @@ struct Search<'a> {
     leaf: &'a Certificate,
     intermediates: &'a [&'a Certificate],
     roots: &'a [&'a Certificate],
-    purpose: Purpose,
     at: SystemTime,
 }
 
@@ -85,6 +88,7 @@ impl<'a> Search<'a> {
     /// The first path that webpki and `accepts` find good.
     fn run(
         &self,
+        purpose: Purpose,
         accepts: impl Fn(&[&'a Certificate]) -> bool,
     ) -> Result<Vec<&'a Certificate>, Error> {
         let leaf_der = CertificateDer::from(self.leaf.der());
@@ -118,7 +122,7 @@ impl<'a> Search<'a> {
             &anchors,
             &ders,
             UnixTime::since_unix_epoch(since_1970),
-            self.purpose,
+            purpose,
             None,
             Some(&check),
         )?;
@@ -151,12 +155,7 @@ impl ExtendedKeyUsageValidator for Purpose {
             server |= purpose == KeyPurposeId::new(SERVER_AUTH);
             client |= purpose == KeyPurposeId::new(CLIENT_AUTH);
         }
-        let allowed = match self {
-            Self::Both => server && client,
-            Self::Either => server || client,
-            Self::Server => server,
-        };
-        if allowed || !any {
+        if self.is_allowed_by(server, client) || !any {
             return Ok(());
         }
         let required = webpki::KeyUsage::server_auth();
@@ -214,9 +213,30 @@ pub(super) fn out_of_time(certificate: &Certificate, at: SystemTime) -> Option<C
 }
 
 impl Purpose {
+    /// What is searched for in turn: the validator sees one certificate at a time.
+    fn alternatives(self) -> &'static [Self] {
+        match self {
+            Self::Both => &[Self::Both],
+            Self::Client => &[Self::Client],
+            Self::Either => &[Self::Server, Self::Client],
+            Self::Server => &[Self::Server],
+        }
+    }
+
+    /// Whether an extendedKeyUsage with these of serverAuth and clientAuth allows it.
+    pub(super) fn is_allowed_by(self, server: bool, client: bool) -> bool {
+        match self {
+            Self::Both => server && client,
+            Self::Client => client,
+            Self::Either => server || client,
+            Self::Server => server,
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Both => "serverAuth or clientAuth, both are needed",
+            Self::Client => "clientAuth",
             Self::Either => "both serverAuth and clientAuth, one is needed",
             Self::Server => "serverAuth",
         }

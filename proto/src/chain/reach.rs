@@ -4,7 +4,8 @@
 
 use super::error::ChainError;
 use super::error::subject;
-use super::signed::Link;
+use super::explain;
+use super::signed::Signature;
 use super::signed::link;
 use crate::certificate::Certificate;
 
@@ -17,6 +18,8 @@ pub(super) struct Reach<'a> {
     pub(super) intermediates: Vec<&'a Certificate>,
     /// Those that are trusted, none twice.
     pub(super) roots: Vec<&'a Certificate>,
+    /// All that is trusted, reached or not.
+    trusted: &'a [Certificate],
     /// Signatures that may still be looked at.
     budget: usize,
 }
@@ -31,12 +34,13 @@ impl<'a> Reach<'a> {
             leaf,
             intermediates: Vec::new(),
             roots: Vec::new(),
+            trusted: roots,
             budget: MAX_SIGNATURES,
         };
         let mut next = Some(leaf);
         let mut done = 0;
         while let Some(certificate) = next {
-            reach.add_issuers(certificate, others, roots)?;
+            reach.add_issuers(certificate, others)?;
             next = reach.intermediates.get(done).copied();
             done += 1;
         }
@@ -47,15 +51,14 @@ impl<'a> Reach<'a> {
         &mut self,
         certificate: &'a Certificate,
         others: &'a [Certificate],
-        roots: &'a [Certificate],
     ) -> Result<(), ChainError> {
-        for root in roots {
+        for root in self.trusted {
             if !self.roots.contains(&root) && self.may_have_signed(root, certificate)? {
                 self.roots.push(root);
             }
         }
         for other in others {
-            let known = roots.contains(other) || self.intermediates.contains(&other);
+            let known = self.trusted.contains(other) || self.intermediates.contains(&other);
             if !known && self.may_have_signed(other, certificate)? {
                 self.intermediates.push(other);
             }
@@ -79,7 +82,7 @@ impl<'a> Reach<'a> {
             .budget
             .checked_sub(1)
             .ok_or(ChainError::SearchExhausted)?;
-        Ok(link(certificate, issuer) != Link::WrongKey)
+        Ok(link(certificate, issuer) != Signature::Bad)
     }
 
     /// Every certificate on the way: leaf first, roots last.
@@ -92,21 +95,36 @@ impl<'a> Reach<'a> {
         std::iter::once(self.leaf).chain(self.intermediates.iter().copied())
     }
 
-    /// One way up from the leaf, whatever rules it breaks, and whether it ends at a root.
-    pub(super) fn way_up(&self, roots: &[Certificate]) -> (Vec<&'a Certificate>, bool) {
-        let mut way = vec![self.leaf];
-        loop {
+    /// The shortest way up from the leaf to a root, whatever rules it breaks, and `true`; without a root, the longest of
+    /// the shortest ways to where names and signatures lead, and `false`.
+    pub(super) fn way_up(&self) -> (Vec<&'a Certificate>, bool) {
+        let mut ways = vec![vec![self.leaf]];
+        let mut done = 0;
+        while let Some(way) = ways.get(done).cloned() {
             let last = way.last().copied().unwrap_or(self.leaf);
-            if roots.contains(last) {
+            if self.trusted.contains(last) {
                 return (way, true);
             }
-            let issuers = self.roots.iter().chain(&self.intermediates).copied();
-            let mut issuers = issuers.filter(|one| !way.contains(one) && signed(one, last));
-            match issuers.next() {
-                Some(issuer) => way.push(issuer),
-                None => return (way, false),
+            for issuer in self.roots.iter().chain(&self.intermediates).copied() {
+                let seen = ways.iter().any(|way| way.last() == Some(&issuer));
+                if !seen && signed(issuer, last) {
+                    ways.push([way.as_slice(), &[issuer]].concat());
+                }
             }
+            done += 1;
         }
+        (ways.pop().unwrap_or_default(), false)
+    }
+
+    /// The first root that webpki cannot read.
+    pub(super) fn unreadable_root(&self) -> Option<ChainError> {
+        self.roots.iter().find_map(|root| {
+            let reason = webpki::anchor_from_trusted_cert(&root.der().into()).err()?;
+            Some(ChainError::Malformed {
+                subject: subject(root),
+                reason: explain::words(&reason),
+            })
+        })
     }
 
     /// The first certificate whose signature nobody here can check.
@@ -114,7 +132,7 @@ impl<'a> Reach<'a> {
         let is_unsupported = |certificate: &&Certificate| {
             self.all()
                 .filter(|issuer| is_named_issuer(issuer, certificate))
-                .any(|issuer| link(certificate, issuer) == Link::Unsupported)
+                .any(|issuer| link(certificate, issuer) == Signature::Unsupported)
         };
         let certificate = self.all().find(is_unsupported)?;
         Some(ChainError::UnsupportedSignature {
@@ -157,7 +175,7 @@ impl<'a> Reach<'a> {
 
 /// Whether `issuer` may have signed `certificate`; an algorithm that is not accepted says nothing against it.
 fn signed(issuer: &Certificate, certificate: &Certificate) -> bool {
-    is_named_issuer(issuer, certificate) && link(certificate, issuer) != Link::WrongKey
+    is_named_issuer(issuer, certificate) && link(certificate, issuer) != Signature::Bad
 }
 
 /// RFC 5280 section 6.1.3 (a)(4), byte for byte as webpki does.

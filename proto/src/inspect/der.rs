@@ -44,21 +44,29 @@ pub(super) fn labelled(label: &str, der: &[u8]) -> Content {
     }
 }
 
-/// The blocks of a DER file: one or more certificates, or one of anything else.
+/// The blocks of a DER file: one after the other, and what stands behind the last.
 pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
-    if let Ok(certificates) = Certificate::all_from_pem_or_der(bytes)
-        && !certificates.is_empty()
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while blocks.len() < MAX_BLOCKS
+        && let Some((der, after)) = key::first_sequence(rest)
     {
-        return certificates
-            .into_iter()
-            .enumerate()
-            .map(|(index, one)| block(index + 1, "CERTIFICATE", signed(one)))
-            .collect();
+        let (label, content) = by_shape(der);
+        blocks.push(block(blocks.len() + 1, label, content));
+        rest = after;
     }
-    if !key::is_one_sequence(bytes) {
-        return Vec::new();
+    if !blocks.is_empty() && !rest.is_empty() {
+        let reason = format!("not DER, or too much of it: {} bytes", rest.len());
+        let number = blocks.len() + 1;
+        blocks.push(block(number, "DER", Content::Broken { reason }));
     }
+    blocks
+}
+
+/// What the SEQUENCE `der` is, and the label that PEM would give it.
+fn by_shape(der: &[u8]) -> (&'static str, Content) {
     let shapes = [
+        "CERTIFICATE",
         "CERTIFICATE REQUEST",
         "X509 CRL",
         "PRIVATE KEY",
@@ -66,10 +74,9 @@ pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
         "EC PRIVATE KEY",
         "PUBLIC KEY",
     ];
-    let mut contents = shapes.iter().map(|label| (*label, labelled(label, bytes)));
+    let mut contents = shapes.iter().map(|label| (*label, labelled(label, der)));
     let known = contents.find(|(_, content)| !matches!(content, Content::Broken { .. }));
-    let (label, content) = known.unwrap_or(("DER", Content::Unknown { len: bytes.len() }));
-    vec![block(1, label, content)]
+    known.unwrap_or(("DER", Content::Unknown { len: der.len() }))
 }
 
 /// Whether a PEM block's headers say that its key is encrypted (RFC 1421 section 4.6.1.1).
@@ -107,6 +114,8 @@ fn block(number: usize, label: &str, content: Content) -> Block {
     }
 }
 
+/// More than certificates of any use fit into the files that are read.
+const MAX_BLOCKS: usize = 20_000;
 const ENCRYPTED: &[u8] = b"\nProc-Type: 4,ENCRYPTED";
 /// The header stands in the first lines.
 const LONGEST_HEAD: usize = 256;

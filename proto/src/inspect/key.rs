@@ -101,9 +101,11 @@ pub(super) fn sec1(der: &[u8]) -> Option<KeyKind> {
     })
 }
 
-/// Whether `bytes` are one DER SEQUENCE and nothing else.
-pub(super) fn is_one_sequence(bytes: &[u8]) -> bool {
-    items(bytes).is_some()
+/// The DER SEQUENCE at the start of `bytes`, if it is whole, and what follows.
+pub(super) fn first_sequence(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (rest, any) = Any::from_der(bytes).ok()?;
+    let der = bytes.get(..bytes.len() - rest.len())?;
+    (any.tag() == Tag::Sequence && items(der).is_some()).then_some((der, rest))
 }
 
 fn algorithm_kind(

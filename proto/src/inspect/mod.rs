@@ -8,16 +8,14 @@ mod key;
 mod pem_blocks;
 mod request;
 mod revocations;
+mod signers;
 #[cfg(test)]
 mod tests;
-
-use std::collections::HashMap;
 
 pub use self::key::KeyKind;
 pub use self::request::Request;
 pub use self::revocations::Revocations;
 use crate::certificate::Certificate;
-use crate::chain;
 
 /// One block and where it stands.
 #[derive(Clone, Debug)]
@@ -71,7 +69,7 @@ pub struct Signed {
     pub signer: Signer,
 }
 
-/// Who signed a certificate, as far as the file tells. Signatures are checked; nothing else is.
+/// Who signed a certificate or a list, as far as the file tells. Signatures are checked; nothing else is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// Its own key.
@@ -81,7 +79,18 @@ pub enum Signer {
         /// That block's number.
         number: usize,
     },
-    /// Nobody whose certificate is in the file, or with an algorithm that is not accepted.
+    /// Somebody with the name of a block's certificate, but with another key than that one's.
+    OtherKey {
+        /// That block's number; its own, if it names itself as its issuer.
+        number: usize,
+    },
+    /// Perhaps a block's certificate, which has the name: the signature's algorithm or key is not accepted, or there are
+    /// too many to try.
+    Unchecked {
+        /// That block's number; its own, if it names itself as its issuer.
+        number: usize,
+    },
+    /// Nobody of whom a certificate is in the file.
     NotHere,
 }
 
@@ -96,47 +105,6 @@ pub fn inspect(bytes: &[u8]) -> Vec<Block> {
         // DER of few octets, such as an Ed25519 key's.
         blocks = der::blocks(bytes);
     }
-    find_signers(&mut blocks);
+    signers::find(&mut blocks);
     blocks
 }
-
-/// Tries the certificates that bear the issuer's name; few of them, whatever the file holds.
-fn find_signers(blocks: &mut [Block]) {
-    let mut by_name: HashMap<Vec<u8>, Vec<(usize, Certificate)>> = HashMap::new();
-    for block in blocks.iter() {
-        if let Content::Certificate(signed) = &block.content {
-            let certificate = &signed.certificate;
-            let namesakes = by_name
-                .entry(certificate.facts().subject_der.clone())
-                .or_default();
-            if namesakes.len() < MAX_NAMESAKES {
-                namesakes.push((block.number, certificate.clone()));
-            }
-        }
-    }
-    for block in blocks {
-        if let Content::Certificate(signed) = &mut block.content {
-            signed.signer = signer(&signed.certificate, &by_name);
-        }
-    }
-}
-
-fn signer(
-    certificate: &Certificate,
-    by_name: &HashMap<Vec<u8>, Vec<(usize, Certificate)>>,
-) -> Signer {
-    if chain::is_signed_by(certificate, certificate) {
-        return Signer::Itself;
-    }
-    let namesakes = by_name.get(&certificate.facts().issuer_der);
-    namesakes
-        .into_iter()
-        .flatten()
-        .find(|(_, issuer)| chain::is_signed_by(certificate, issuer))
-        .map_or(Signer::NotHere, |(number, _)| Signer::Block {
-            number: *number,
-        })
-}
-
-/// Certificates of one name that are tried as a signer.
-const MAX_NAMESAKES: usize = 4;

@@ -7,8 +7,10 @@ use x509_parser::prelude::FromDer;
 use super::KeyKind;
 use super::key;
 use crate::certificate::subject_alt_name;
+use crate::chain;
+use crate::chain::Signature;
 
-/// A certificate signing request. Its signature is not checked here.
+/// A certificate signing request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The subject asked for; often empty.
@@ -17,6 +19,8 @@ pub struct Request {
     pub names: Vec<String>,
     /// Kind of its key.
     pub key: KeyKind,
+    /// Whether the key itself signed the request: who made it holds the key, and nothing was changed since (section 4.2).
+    pub possession: Signature,
 }
 
 impl Request {
@@ -33,6 +37,7 @@ impl Request {
             subject: info.subject.to_string(),
             names,
             key: key::public(info.subject_pki.raw).unwrap_or(KeyKind::Unknown),
+            possession: chain::signature(der, info.subject_pki.raw),
         };
         rest.is_empty().then_some(request)
     }

@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    pub(super) fn of(error: &ChainError) -> Self {
+    pub(crate) fn of(error: &ChainError) -> Self {
         match error {
             ChainError::BadSignature { .. } => Self::BadSignature,
             ChainError::CriticalExtension { .. } => Self::CriticalExtension,

@@ -107,3 +107,14 @@ fn what_the_issuer_forbids_is_not_valid_whatever_its_chain_says() {
     assert_eq!((verdict.kind, verdict.is_valid()), (Kind::Denied, false));
     assert_eq!((verdict.seconds_left, verdict.path.len()), (None, 2));
 }
+
+#[test]
+fn nothing_is_looked_for_in_a_chain_that_is_too_long() {
+    let [leaf, root] = pair((2031, 1, 1));
+    let (mut chain, roots) = (vec![leaf], [root.clone()]);
+    chain.resize(64, root.clone());
+    assert_eq!(ask(&chain, &roots).verdict().kind, Kind::Valid);
+    chain.push(root);
+    let verdict = ask(&chain, &roots).verdict();
+    assert_eq!((verdict.kind, verdict.path.len()), (Kind::TooComplex, 1));
+}

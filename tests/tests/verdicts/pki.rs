@@ -31,7 +31,16 @@ pub(crate) struct Ca {
 
 impl Ca {
     pub(crate) fn root(name: &str, change: Change) -> Self {
-        let (params, key) = (ca_params(name, change), KeyPair::generate().unwrap());
+        Self::root_with(KeyPair::generate().unwrap(), name, change)
+    }
+
+    pub(crate) fn of_ed25519(name: &str) -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        Self::root_with(key, name, none)
+    }
+
+    fn root_with(key: KeyPair, name: &str, change: Change) -> Self {
+        let params = ca_params(name, change);
         let made = params.self_signed(&key).unwrap();
         Self {
             certificate: Certificate::from_der(made.der()).unwrap(),
@@ -129,6 +138,22 @@ pub(crate) fn server_only(params: &mut CertificateParams) {
     params.extended_key_usages = vec![Eku::ServerAuth];
 }
 
+pub(crate) fn client_only(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![Eku::ClientAuth];
+}
+
+pub(crate) fn any_purpose(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![Eku::Any];
+}
+
+pub(crate) fn ends_first(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2041, 1, 1);
+}
+
+pub(crate) fn called_cart(params: &mut CertificateParams) {
+    params.distinguished_name.push(DnType::CommonName, "cart");
+}
+
 pub(crate) fn unknown_critical(params: &mut CertificateParams) {
     extension(params, &[1, 2, 3, 4], vec![5, 0], true);
 }
@@ -152,9 +177,36 @@ pub(crate) fn usage_not_critical(params: &mut CertificateParams) {
 /// One URI, not critical.
 pub(crate) fn names_not_critical(params: &mut CertificateParams) {
     params.subject_alt_names = Vec::new();
-    let len = u8::try_from(CART.len()).unwrap();
-    let names = [&[0x30, len + 2, 0x86, len][..], CART.as_bytes()].concat();
-    extension(params, &[2, 5, 29, 17], names, false);
+    let value = uris(&[CART.as_bytes()]);
+    extension(params, &[2, 5, 29, 17], value, false);
+}
+
+/// A second URI whose octets are no text.
+pub(crate) fn uri_of_no_text(params: &mut CertificateParams) {
+    params.subject_alt_names = Vec::new();
+    let value = uris(&[b"spiffe://cluster.local/\xff", CART.as_bytes()]);
+    extension(params, &[2, 5, 29, 17], value, true);
+}
+
+/// subjectAltName without a name in it.
+pub(crate) fn empty_names(params: &mut CertificateParams) {
+    params.subject_alt_names = Vec::new();
+    extension(params, &[2, 5, 29, 17], uris(&[]), true);
+}
+
+pub(crate) fn empty_purposes(params: &mut CertificateParams) {
+    params.extended_key_usages = Vec::new();
+    extension(params, &[2, 5, 29, 37], vec![0x30, 0], false);
+}
+
+/// The content of subjectAltName: URIs of any octets.
+fn uris(uris: &[&[u8]]) -> Vec<u8> {
+    let uris = uris.iter().flat_map(|octets| {
+        let len = u8::try_from(octets.len()).unwrap();
+        [&[0x86, len], *octets].concat()
+    });
+    let names: Vec<u8> = uris.collect();
+    [&[0x30, u8::try_from(names.len()).unwrap()], &names[..]].concat()
 }
 
 /// authorityKeyIdentifier of a key that nobody has.
@@ -165,6 +217,19 @@ pub(crate) fn other_key_id(params: &mut CertificateParams) {
 
 pub(crate) fn only_a_example(params: &mut CertificateParams) {
     permit(params, GeneralSubtree::DnsName("a.example".to_owned()));
+}
+
+pub(crate) fn not_a_example(params: &mut CertificateParams) {
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: Vec::new(),
+        excluded_subtrees: vec![GeneralSubtree::DnsName("a.example".to_owned())],
+    });
+}
+
+pub(crate) fn only_directory_cart(params: &mut CertificateParams) {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, "cart");
+    permit(params, GeneralSubtree::DirectoryName(name));
 }
 
 /// rcgen has no URI constraints: permitted, one uniformResourceIdentifier.

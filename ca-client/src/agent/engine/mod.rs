@@ -2,26 +2,36 @@
 //! little. It looks at least once a second, so nothing that happens to the machine is missed for long.
 
 mod disk;
+mod estranged;
+mod hearing;
 mod hooks;
+mod running;
 mod trying;
 
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
+use std::time::SystemTime;
 
-use proto::certificate::Certificate;
+use proto::signet::TrustBundle;
 use proto::spiffe::SpiffeId;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
-pub(super) use hooks::run_hooks;
+pub(super) use hooks::Hooks;
 
 use super::AgentBuilder;
 use super::Output;
 use super::attempt::Evidence;
+use super::follow::Advice;
+use super::follow::EngineEnds;
+use super::follow::Published;
 use super::moment::Moment;
 use super::status::Status;
 use super::watched::Watched;
+use crate::bundle::Bundle;
+use crate::csr::KeyAndCsr;
+use crate::instance::InstanceId;
 use crate::svid::Svid;
 
 /// The agent at work.
@@ -31,19 +41,33 @@ pub(super) struct Engine {
     output: Option<Arc<Mutex<Output>>>,
     svids: watch::Sender<Option<Arc<Svid>>>,
     status: Arc<watch::Sender<Status>>,
-    /// The serial of what was written last.
-    written: watch::Sender<String>,
+    ends: EngineEnds,
+    instance: Option<InstanceId>,
+    /// What an earlier run had told everybody.
+    told: Option<Published>,
     held: Option<Current>,
     /// What authenticates the CA, once there is a bundle.
-    bundle: Option<Vec<Certificate>>,
+    bundle: Option<Arc<Bundle>>,
+    /// The message that was heard last.
+    heard: Option<Arc<TrustBundle>>,
+    /// The bundle that the certificate did not lead to when it was heard of.
+    unfit: Option<u64>,
+    /// To renew before it is due.
+    advice: Option<Advice>,
     /// Renewals keep this name.
     insisted: Option<SpiffeId>,
+    /// What the CA is asked to certify, until it did.
+    key: Option<Arc<KeyAndCsr>>,
     first: Evidence,
     token: Watched,
     roots: Watched,
     retry: Option<Retry>,
+    /// The failure that the log had last, and when.
+    complaint: Option<(String, Moment)>,
     last_look: Moment,
     on_disk: bool,
+    /// Somebody asked for a renewal, and there was none since.
+    forced: bool,
 }
 
 /// The certificate in use.
@@ -68,7 +92,7 @@ impl Engine {
         mut settings: AgentBuilder,
         svids: watch::Sender<Option<Arc<Svid>>>,
         status: Arc<watch::Sender<Status>>,
-        written: watch::Sender<String>,
+        ends: EngineEnds,
     ) -> Self {
         let roots = settings.first_contact.as_ref().and_then(|it| it.file());
         Self {
@@ -79,32 +103,43 @@ impl Engine {
             settings,
             svids,
             status,
-            written,
+            ends,
+            instance: None,
+            told: None,
             held: None,
             bundle: None,
+            heard: None,
+            unfit: None,
+            advice: None,
             insisted: None,
+            key: None,
             first: Evidence::Token,
             retry: None,
+            complaint: None,
             on_disk: false,
+            forced: false,
         }
     }
 
     /// Never ends by itself.
     pub(super) async fn run(mut self, wake: &Notify) {
         self.load().await;
-        let mut forced = false;
         loop {
             let now = self.look();
+            self.hear(now);
             self.tend_files(now).await;
-            if forced || self.until_due(now).is_zero() {
-                forced = false;
+            if self.until_due(now).is_zero() {
                 self.try_once(now).await;
                 continue;
             }
             let pause = self.until_due(now).min(LOOK).max(BREATH);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = wake.notified() => forced = true,
+                () = wake.notified() => {
+                    self.forced = true;
+                    self.retry = None;
+                }
+                () = self.ends.word() => {}
             }
         }
     }
@@ -127,15 +162,31 @@ impl Engine {
         if (token || roots || jump.is_some()) && self.retry.is_some_and(|retry| !retry.pushed) {
             self.retry = None;
         }
+        if jump.is_some() {
+            self.tell_next(now);
+        }
         now
+    }
+
+    /// The time of day, but not earlier than the CA's clock can be: when it signed what we hold, it had
+    /// passed the start of that, and time went on since.
+    fn ca_has_passed(&self, now: Moment) -> SystemTime {
+        self.held.as_ref().map_or(now.wall, |held| {
+            now.not_before(held.svid.not_before(), held.received)
+        })
     }
 
     /// How long until something should be tried; zero is now.
     fn until_due(&self, now: Moment) -> Duration {
         let due = match &self.held {
             None => Duration::ZERO,
+            Some(_) if self.forced => Duration::ZERO,
             Some(held) if held.svid.not_after() < now.wall => Duration::ZERO,
-            Some(held) => held.renew_after.saturating_sub(now.since(held.received)),
+            Some(held) => {
+                let planned = held.renew_after.saturating_sub(now.since(held.received));
+                self.advised(now)
+                    .map_or(planned, |early| early.min(planned))
+            }
         };
         let retry = self.retry.map_or(Duration::ZERO, |retry| {
             retry.wait.saturating_sub(now.steadily_since(retry.from))

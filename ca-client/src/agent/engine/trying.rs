@@ -3,27 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::spiffe::SpiffeId;
+
 use super::Current;
 use super::Engine;
+use super::LOOK;
 use super::Retry;
+use super::running::Running;
 use crate::agent::attempt::Attempt;
 use crate::agent::attempt::AttemptError;
 use crate::agent::attempt::Evidence;
 use crate::agent::backoff::Failed;
+use crate::agent::backoff::patience;
 use crate::agent::first_contact::FirstContactError;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
 use crate::agent::status::Failure;
 use crate::agent::status::Held;
-use crate::agent::status::one_line;
+use crate::bundle::Bundle;
 use crate::client::Enrolled;
+use crate::csr::CsrError;
+use crate::csr::KeyAndCsr;
+use crate::error::Error;
+use crate::key::PrivateKey;
 use crate::trust::Trust;
 
 impl Engine {
-    /// Tries once, and notes what came of it.
+    /// Tries once, and notes what came of it, unless the CA had something else to say meanwhile.
     pub(super) async fn try_once(&mut self, began: Moment) {
-        self.status.send_modify(|status| status.attempts += 1);
-        let outcome = self.ask(began).await;
+        let outcome = match self.ask(began).await {
+            Ok(None) => {
+                tracing::info!("the CA is slow to answer and has other roots: those first");
+                return;
+            }
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(error) => Err(error),
+        };
         let now = Moment::now(self.settings.clock.as_ref());
         let took = now.steadily_since(began);
         self.status.send_modify(|status| status.calls += took);
@@ -34,31 +49,99 @@ impl Engine {
         self.tell_next(now);
     }
 
-    async fn ask(&self, now: Moment) -> Result<(Enrolled, Evidence), AttemptError> {
-        let trust = self.trust()?;
-        let attempt = Attempt {
-            request: &self.settings.request,
-            trust: &trust,
-            spiffe_id: self.insisted.as_ref(),
-            token_file: self.settings.token_file.as_ref(),
-            own: self.held.as_ref().map(|held| held.svid.as_ref()),
+    /// Waits for the outcome of one attempt, or of several: as long as there is none, another one is begun
+    /// from time to time. A failure counts when it is the last, or the CA asks for patience: it must not
+    /// be what ends an older attempt that is only slow. The files are looked after meanwhile, and the CA
+    /// is listened to: `None` when it has new roots or advice, which what was asked before does not meet.
+    async fn ask(&mut self, mut now: Moment) -> Result<Option<(Enrolled, Evidence)>, AttemptError> {
+        let disturbed_from = now.steady + UNDISTURBED;
+        let mut running = Running::default();
+        loop {
+            self.status.send_modify(|status| {
+                status.attempts += 1;
+                status.retries += u64::from(status.is_failing());
+            });
+            running.push(self.attempt(now).await?.make());
+            let began = now;
+            while now.steadily_since(began) < patience(self.left(now)) {
+                tokio::select! {
+                    biased;
+                    outcome = running.first() => match outcome {
+                        Err(error) if !running.is_empty() && error.pushback().is_none() => {}
+                        outcome => return outcome.map(Some),
+                    },
+                    () = self.ends.other_word(), if now.steady >= disturbed_from => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+                now = Moment::now(self.settings.clock.as_ref());
+                if now.steady >= disturbed_from && self.hears_news(now) {
+                    return Ok(None);
+                }
+                self.tend_files(now).await;
+            }
+        }
+    }
+
+    async fn attempt(&mut self, now: Moment) -> Result<Attempt, AttemptError> {
+        let moment = self.ca_has_passed(now);
+        Ok(Attempt {
+            trust: self.trust()?,
+            key: self.key(now).await?,
+            request: self.settings.request.clone().no_earlier_than(moment),
+            spiffe_id: self.insisted.clone(),
+            token_file: self.settings.token_file.clone(),
+            own: self.held.as_ref().map(|held| Arc::clone(&held.svid)),
             first: self.first,
-            now: now.wall,
-        };
-        attempt.make().await
+            now: moment,
+        })
+    }
+
+    /// The key that waits for its certificate, or a new one.
+    async fn key(&mut self, now: Moment) -> Result<Arc<KeyAndCsr>, CsrError> {
+        if let Some(key) = &self.key {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(KeyAndCsr::generate(self.wanted_name())?);
+        if self.left(now).is_zero() {
+            self.keep_key(Arc::clone(&key)).await;
+        }
+        self.key = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    pub(super) fn request_for(&self, key: &PrivateKey) -> Result<KeyAndCsr, CsrError> {
+        KeyAndCsr::for_key(key, self.wanted_name())
+    }
+
+    fn wanted_name(&self) -> Option<&SpiffeId> {
+        let insisted = self.insisted.as_ref();
+        insisted.or_else(|| self.settings.request.wanted_id())
+    }
+
+    /// What is left of the certificate; nothing if there is none.
+    fn left(&self, now: Moment) -> Duration {
+        self.held.as_ref().map_or(Duration::ZERO, |held| {
+            let end = held.svid.not_after();
+            end.duration_since(self.ca_has_passed(now))
+                .unwrap_or_default()
+        })
     }
 
     /// The bundle, once there is one: what was given counts for first contact only.
     fn trust(&self) -> Result<Trust, FirstContactError> {
         match (&self.bundle, &self.settings.first_contact) {
-            (Some(bundle), _) => Ok(Trust::roots(bundle.clone())?),
+            (Some(bundle), _) => Ok(Trust::roots(bundle.of_the_ca())?),
             (None, Some(first_contact)) => first_contact.read(),
             (None, None) => Err(FirstContactError::Nothing),
         }
     }
 
     fn succeed(&mut self, enrolled: Enrolled, evidence: Evidence, now: Moment) {
-        let Enrolled { svid, ca_time } = enrolled;
+        let Enrolled {
+            svid,
+            ca_time,
+            bundle,
+        } = enrolled;
         let life = granted(&svid, ca_time);
         let renew_after = self
             .settings
@@ -88,10 +171,14 @@ impl Engine {
             status.last_success = Some(now.wall);
             status.ca_clock_offset = offset.or(status.ca_clock_offset);
         });
-        self.bundle = Some(svid.roots().to_vec());
+        self.adopt(Bundle::new(bundle, svid.roots().to_vec()));
+        self.heed(&svid, now);
         self.insisted = Some(svid.spiffe_id().clone());
         self.first = evidence;
+        self.key = None;
         self.retry = None;
+        self.complaint = None;
+        self.forced = false;
         self.on_disk = false;
         self.svids.send_replace(Some(Arc::clone(&svid)));
         self.held = Some(Current {
@@ -99,6 +186,10 @@ impl Engine {
             received: now,
             renew_after,
         });
+        self.know();
+        if self.output.is_none() {
+            self.publish();
+        }
     }
 
     fn fail(&mut self, error: &AttemptError, now: Moment) {
@@ -113,10 +204,13 @@ impl Engine {
             status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
             status.last_failure = Some(failure);
         });
-        let left = self.held.as_ref().map_or(Duration::ZERO, |held| {
-            let end = held.svid.not_after();
-            end.duration_since(now.wall).unwrap_or_default()
-        });
+        if may_be_a_refusal_by_tls(error) {
+            self.first = Evidence::Token;
+        }
+        if error.is_about_the_request() {
+            self.key = None;
+        }
+        let left = self.left(now);
         let failed = Failed {
             times: self.status.borrow().failures_in_a_row,
             left,
@@ -124,12 +218,16 @@ impl Engine {
             pushback: error.pushback(),
         };
         let wait = failed.wait(self.settings.dice.draw());
-        tracing::warn!(
-            reason = error.reason(),
-            again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            certificate_left_s = left.as_secs(),
-            "{message}"
-        );
+        if self.is_worth_a_line(&message, now) {
+            tracing::warn!(
+                reason = error.reason(),
+                attempts = failed.times,
+                again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                certificate_left_s = left.as_secs(),
+                "{message}"
+            );
+            self.complaint = Some((message, now));
+        }
         self.retry = Some(Retry {
             from: now,
             wait,
@@ -137,24 +235,30 @@ impl Engine {
         });
     }
 
-    /// The error, and what to do when the bundle of an earlier run is what stands in the way.
-    fn explained(&self, error: &AttemptError) -> String {
-        let text = one_line(error);
-        let (Some(bundle), Some(given)) = (&self.bundle, &self.settings.first_contact) else {
-            return text;
-        };
-        match error.reason() == "ca-not-trusted" && given.differs_from(bundle) {
-            true => format!(
-                "{text}; the roots that were given to this agent are others than those of its trust \
-                 bundle, which alone counts after the first contact: if the CA really is a new one, \
-                 stop the agent, remove the files of the old one and start again"
-            ),
-            false => text,
-        }
+    /// The same failure is told once a minute: an outage of a night must not bury what came before it.
+    fn is_worth_a_line(&self, message: &str, now: Moment) -> bool {
+        self.complaint
+            .as_ref()
+            .is_none_or(|(told, at)| told != message || now.steadily_since(*at) >= REMINDER)
     }
+}
+
+/// A server that judges our certificate in its handshake says no more than an alert, or hangs up: the token
+/// goes first the next time, and the certificate after it.
+fn may_be_a_refusal_by_tls(error: &AttemptError) -> bool {
+    matches!(
+        error,
+        AttemptError::Ca {
+            source: Error::Handshake { .. } | Error::Transport { .. }
+        }
+    )
 }
 
 /// A renewal that is due at once all the time would be a hot loop.
 const SOONEST: Duration = Duration::from_millis(50);
+/// How often a failure that goes on is told.
+const REMINDER: Duration = Duration::from_secs(60);
+/// What a CA that is well answers within.
+const UNDISTURBED: Duration = Duration::from_secs(2);
 /// Seconds that are worth a line in the log.
 const NOTABLE_OFFSET: f64 = 30.0;

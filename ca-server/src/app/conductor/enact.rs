@@ -15,6 +15,7 @@ use crate::authority::Conditions;
 use crate::authority::Generation;
 use crate::authority::RenewBy;
 use crate::authority::Source;
+use crate::authority::StandingBy;
 use crate::authority::self_signed;
 use crate::authority::trust_bundle::Merged;
 use crate::authority::trust_bundle::Wanted;
@@ -23,6 +24,7 @@ use crate::ledger::Terms;
 use crate::rotation::Origin;
 use crate::rotation::Phase;
 use crate::rotation::Record;
+use crate::rotation::Signer;
 
 impl Conductor {
     /// Persists `record` and puts it in force. What could not be done of it is done again later.
@@ -131,10 +133,12 @@ impl Conductor {
         let issuer = self.record.active;
         let active = self.signers.get(&issuer);
         let active = active.ok_or(CaError::SignerGone { issuer })?;
-        let draining = self.record.draining();
-        let standing_by: Vec<Arc<Generation>> = draining
-            .filter_map(|signer| self.signers.get(&signer.issuer).cloned())
-            .collect();
+        let loaded = |signer: &Signer| self.signers.get(&signer.issuer).cloned();
+        let next = self.record.next_signer().filter(|next| next.published);
+        let standing_by = StandingBy {
+            before: self.record.draining().filter_map(loaded).collect(),
+            next: next.and_then(loaded),
+        };
         let conditions = Conditions {
             roots: merged.roots.clone(),
             bundle_number: merged.sequence,

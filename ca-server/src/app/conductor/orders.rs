@@ -64,7 +64,7 @@ impl Conductor {
         dry_run: bool,
         now: SystemTime,
     ) -> Result<Report, CaError> {
-        let seen = self.see(now).await?;
+        let seen = self.see().await?;
         if dry_run {
             let record = self.after(command, &seen, now)?;
             return Ok(self.report(&record, &seen.evidence(self)));
@@ -86,7 +86,7 @@ impl Conductor {
             }
         }
         self.bring_up_to_date(now).await?;
-        let seen = self.see(now).await?;
+        let seen = self.see().await?;
         Ok(self.report(&self.record, &seen.evidence(self)))
     }
 

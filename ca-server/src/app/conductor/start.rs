@@ -32,6 +32,7 @@ use crate::ledger::SledLedger;
 use crate::rotation::Awaited;
 use crate::rotation::Forced;
 use crate::rotation::GateTime;
+use crate::rotation::Origin;
 use crate::rotation::Record;
 use crate::x509::SystemEntropy;
 
@@ -47,15 +48,16 @@ pub(in crate::app) async fn open_ca(
     let vault = Vault::of(&settings.data_dir);
     let stored = store::read(&settings.data_dir)?;
     let found = match stored {
-        Some(record) => from_record(&settings, record, now)?,
+        Some(record) => from_record(&settings, &mut state, record, new_root, now)?,
         None => from_files(&settings, &mut state, &vault, new_root, now)?,
     };
-    let active = found.signers.get(&found.record.active);
+    let active = found.signers.get(&found.record.active).map(AsRef::as_ref);
+    let active = active.or(found.replacement.as_ref());
     let active = active.ok_or(CaError::SignerGone {
         issuer: found.record.active,
     })?;
     let mut conductor = Conductor {
-        authority: Arc::new(Authority::new(active.as_ref().clone())),
+        authority: Arc::new(Authority::new(active.clone())),
         settings,
         ledger,
         state,
@@ -91,7 +93,13 @@ struct Found {
 }
 
 /// As it was when the last process ended.
-fn from_record(settings: &Settings, record: Record, now: SystemTime) -> Result<Found, CaError> {
+fn from_record(
+    settings: &Settings,
+    state: &mut State,
+    record: Record,
+    new_root: NewRoot,
+    now: SystemTime,
+) -> Result<Found, CaError> {
     let mut signers = Signers::default();
     for signer in &record.signers {
         match load(&settings.data_dir, signer, now) {
@@ -108,15 +116,16 @@ fn from_record(settings: &Settings, record: Record, now: SystemTime) -> Result<F
         directory: Directory::default(),
         replacement: None,
     };
-    found.read_directory(settings, now)?;
+    found.read_directory(settings, now);
+    found.make_self_signed(settings, state, new_root, now)?;
     Ok(found)
 }
 
 impl Found {
     /// The operator's files may be those of the active signer, or what is to take its place.
-    fn read_directory(&mut self, settings: &Settings, now: SystemTime) -> Result<(), CaError> {
+    fn read_directory(&mut self, settings: &Settings, now: SystemTime) {
         let Ok(loaded) = bundle::load(&settings.root_ca_dir, now) else {
-            return Ok(());
+            return;
         };
         let issuer = loaded.generation.issuer().fingerprint();
         let is_held = self.record.signer(&issuer).is_some();
@@ -124,6 +133,22 @@ impl Found {
             self.signers.put(loaded.generation);
         } else if self.signers.get(&self.record.active).is_none() {
             self.replacement = Some(loaded.generation);
+        }
+    }
+
+    /// A self-signed CA that is lost is made anew where that is allowed.
+    fn make_self_signed(
+        &mut self,
+        settings: &Settings,
+        state: &mut State,
+        new_root: NewRoot,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let is_here = self.signers.get(&self.record.active).is_some();
+        let active = self.record.active_signer();
+        let is_ours = active.is_some_and(|signer| signer.origin == Origin::SelfSigned);
+        if is_ours && !is_here && self.replacement.is_none() {
+            self.replacement = Some(self_signed_signer(settings, state, new_root, now)?);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use tracing::debug;
 use tracing::info;
 
 use super::super::ca::CaError;
@@ -11,6 +12,7 @@ use super::Conductor;
 use crate::authority::self_signed;
 use crate::ledger::Holding;
 use crate::ledger::Ledger;
+use crate::rotation;
 use crate::rotation::Awaited;
 use crate::rotation::Evidence;
 use crate::rotation::Record;
@@ -43,11 +45,14 @@ impl Conductor {
             self.awaited = Awaited::default();
             return Ok(None);
         }
-        let seen = self.see(now).await?;
+        let seen = self.see().await?;
         self.awaited = awaited(&self.record, &seen.evidence(self));
         let evidence = seen.evidence(self);
         let record = match due(&self.record, &evidence) {
-            None => return Ok(None),
+            None => {
+                debug!(waits_for = ?rotation::activation_obstacles(&self.record, &evidence), "no step is due");
+                return Ok(None);
+            }
             Some(Step::Distribute) => self.record.distribute(now)?,
             Some(Step::Activate) => self.record.activate(&evidence, None, now)?,
             Some(Step::Retire(issuer)) => self.record.retire(&issuer, &evidence, None, now)?,
@@ -93,7 +98,7 @@ impl Conductor {
     }
 
     /// Takes one look at everything that gates go by.
-    pub(super) async fn see(&self, now: SystemTime) -> Result<Seen, CaError> {
+    pub(super) async fn see(&self) -> Result<Seen, CaError> {
         let limits = self.settings.limits;
         let promises = Promises::of(&self.ledger, &self.settings.data_dir, limits.max_ttl).await?;
         Ok(Seen {

@@ -2,6 +2,7 @@
 //!
 //! Plain values for a table or JSON; how they are shown is for the command line to decide.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -48,6 +49,14 @@ impl Report {
     pub fn errors(&self) -> impl Iterator<Item = &Finding> {
         let is_error = |finding: &&Finding| finding.severity == Severity::Error;
         self.findings.iter().filter(is_error)
+    }
+
+    /// The same report, for a bundle that is about to be moved to `dir`.
+    pub(in crate::authority) fn at(self, dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            ..self
+        }
     }
 
     pub(super) fn sort(&mut self) {
@@ -150,7 +159,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(certificate: &Certificate) -> Self {
+    pub(in crate::authority) fn of(certificate: &Certificate) -> Self {
         let facts = certificate.facts();
         Self {
             subject: facts.subject.clone(),

@@ -63,6 +63,15 @@ pub struct RenewBy {
     pub spread: Duration,
 }
 
+/// Signers that sign nothing but this CA's own leaf.
+#[derive(Clone, Debug, Default)]
+pub struct StandingBy {
+    /// Leaves of before chain to them; the oldest first.
+    pub before: Vec<Arc<Generation>>,
+    /// Leaves of soon will, and its roots are in the trust bundle.
+    pub next: Option<Arc<Generation>>,
+}
+
 /// One immutable set of key, chain and trust bundle.
 #[derive(Clone, Debug)]
 pub struct Generation {
@@ -76,8 +85,7 @@ pub struct Generation {
     root: Certificate,
     own_roots: Vec<Certificate>,
     conditions: Conditions,
-    /// Signers that leaves of before or of soon chain to: they sign nothing but this CA's own leaf.
-    standing_by: Vec<Arc<Self>>,
+    standing_by: StandingBy,
     window: Option<Validity>,
     /// Why verifiers built on rustls refuse every leaf, although others may accept them.
     rustls_refuses: Option<String>,
@@ -106,7 +114,7 @@ impl Generation {
                 roots: own_roots.clone(),
                 ..Conditions::default()
             },
-            standing_by: Vec::new(),
+            standing_by: StandingBy::default(),
             own_roots,
             rustls_refuses: None,
         }
@@ -114,7 +122,7 @@ impl Generation {
 
     /// The same signer under `conditions`, whose roots its own ones go before, with others `standing_by`.
     #[must_use]
-    pub fn in_force(&self, conditions: Conditions, standing_by: Vec<Arc<Self>>) -> Self {
+    pub fn in_force(&self, conditions: Conditions, standing_by: StandingBy) -> Self {
         let roots = none_twice([&*self.own_roots, &*conditions.roots].concat());
         Self {
             conditions: Conditions {
@@ -195,9 +203,11 @@ impl Generation {
         &self.conditions
     }
 
-    /// The signer of this generation, and those that stand by.
+    /// Every signer that somebody may know: those of before, the oldest first, the one that signs, and the next.
     pub fn signers(&self) -> impl Iterator<Item = &Self> {
-        std::iter::once(self).chain(self.standing_by.iter().map(AsRef::as_ref))
+        let StandingBy { before, next } = &self.standing_by;
+        let before = before.iter().map(AsRef::as_ref);
+        before.chain([self]).chain(next.iter().map(AsRef::as_ref))
     }
 
     /// The time in which all certificates of the chain and the root are valid: no leaf may go beyond it.

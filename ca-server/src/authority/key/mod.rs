@@ -5,6 +5,12 @@
 use std::fmt;
 
 use proto::certificate::Certificate;
+use rcgen::PKCS_ECDSA_P256_SHA256;
+use rcgen::PKCS_ECDSA_P384_SHA384;
+use rcgen::PKCS_RSA_SHA256;
+use rcgen::PublicKeyData;
+use rcgen::SignatureAlgorithm;
+use rcgen::SigningKey;
 use ring::rand::SystemRandom;
 use ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
 use ring::signature::ECDSA_P384_SHA384_ASN1_SIGNING;
@@ -93,6 +99,30 @@ impl IssuerKey {
                 .map(|signature| signature.as_ref().to_vec()),
         }
         .map_err(|_unspecified| KeyError::DidNotSign)
+    }
+}
+
+/// So that a CA in files can sign another CA, whatever the form of its key.
+impl PublicKeyData for IssuerKey {
+    fn der_bytes(&self) -> &[u8] {
+        match &self.pair {
+            Pair::Rsa(pair) => pair.public_key().as_ref(),
+            Pair::Ecdsa(pair) => pair.public_key().as_ref(),
+        }
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self.kind {
+            KeyKind::Rsa { .. } => &PKCS_RSA_SHA256,
+            KeyKind::P256 => &PKCS_ECDSA_P256_SHA256,
+            KeyKind::P384 => &PKCS_ECDSA_P384_SHA384,
+        }
+    }
+}
+
+impl SigningKey for IssuerKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Self::sign(self, message).map_err(|_did_not_sign| rcgen::Error::RemoteKeyError)
     }
 }
 

@@ -19,11 +19,11 @@ use super::bundle;
 use super::bundle::BundleError;
 use super::bundle::Loaded;
 use super::bundle::Presence;
+use super::ca_certificate::MakeError;
 use super::key::KeyError;
 use super::state::State;
 use super::state::StateError;
 use crate::x509::Entropy;
-use crate::x509::EntropyError;
 
 mod make;
 mod sets;
@@ -207,9 +207,6 @@ pub enum SelfSignedError {
         "the self-signed CA does not work: restore its directory from a backup, or move it away and give --allow-new-root"
     )]
     Bundle(#[from] BundleError),
-    /// There is no randomness for serial numbers.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
     /// A file cannot be read or written.
     #[error("cannot read or write {}", path.display())]
     Io {
@@ -246,8 +243,8 @@ pub enum SelfSignedError {
         root: Fingerprint,
     },
     /// The certificates could not be made.
-    #[error("the CA certificates could not be made")]
-    Make(#[from] rcgen::Error),
+    #[error(transparent)]
+    Make(#[from] MakeError),
     /// The root in the directory is not the one that was there.
     #[error(
         "{} has root {found}, but this data directory belongs to root {expected}: restore it from a backup, or give --allow-new-root to go on with the root that is there",

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::authority::Conditions;
+use crate::authority::StandingBy;
 use crate::authority::bundle;
 use crate::authority::test_bundle::CA;
 use crate::authority::test_bundle::P256;
@@ -161,7 +162,7 @@ fn a_generation_trusts_what_was_merged_with_its_own_root_first() {
         bundle_number: 7,
         ..Conditions::default()
     };
-    let trusting = generation.in_force(conditions, Vec::new());
+    let trusting = generation.in_force(conditions, StandingBy::default());
     assert_eq!(trusting.roots(), [scene.root("new"), scene.root("old")]);
     assert_eq!(trusting.bundle_number(), 7);
     assert_eq!(trusting.own_roots(), [scene.root("new")]);

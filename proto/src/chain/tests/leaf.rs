@@ -174,6 +174,33 @@ fn purposes_of_leaf_and_cas_must_allow_what_is_verified() {
     assert!(matches!(error, ChainError::KeyPurpose { .. }), "{error:?}");
 }
 
+/// RFC 5280 section 4.2.1.3: without keyUsage everything is allowed.
+#[test]
+fn a_leaf_may_do_one_thing_at_least_that_handshakes_need() {
+    let root = Ca::root("root", no_change);
+    let roots = [root.certificate.clone()];
+    let name = "a.example".try_into().unwrap();
+    let table: [(&[Usage], bool); 5] = [
+        (&[], true),
+        (&[Usage::DigitalSignature], true),
+        (&[Usage::KeyEncipherment], true),
+        (&[Usage::KeyAgreement], true),
+        (&[Usage::ContentCommitment, Usage::CrlSign], false),
+    ];
+    for (usages, good) in table {
+        let chain = [root.svid(|p| {
+            p.key_usages = usages.to_vec();
+            p.subject_alt_names = vec![SanType::DnsName("a.example".try_into().unwrap())];
+        })];
+        let subject = "a.example".to_owned();
+        let expected = (!good).then_some(ChainError::LeafKeyUsage { subject });
+        let pkix = verify(&chain, &roots, None, Profile::Pkix, year(2030));
+        assert_eq!(pkix.err(), expected, "{usages:?}");
+        let server = verify_tls_server(&chain, &roots, &name, year(2030));
+        assert_eq!(server.err(), expected, "{usages:?}");
+    }
+}
+
 #[test]
 fn a_ca_is_no_leaf_for_any_profile() {
     let root = Ca::root("root", no_change);

@@ -1,5 +1,6 @@
 //! Chains made with rcgen; judged by what was put into them.
 
+mod adversary;
 mod leaf;
 mod rules;
 mod search;
@@ -21,7 +22,9 @@ use rcgen::SanType;
 use rcgen::date_time_ymd;
 
 use super::*;
+use crate::certificate::CertificateError;
 use crate::spiffe::SpiffeIdError;
+use crate::verdict::Kind;
 
 const ID: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 

@@ -147,6 +147,72 @@ fn path_lengths_are_kept_by_roots_and_intermediates_alike() {
     assert_eq!(build(None, Some(0), None), violated("upper", 0));
 }
 
+/// A CA that changes its key signs the new one with the old one, under the same name (RFC 5280 section 4.2.1.9).
+#[test]
+fn self_issued_cas_do_not_count_for_path_lengths() {
+    let root = Ca::root("root", |p| p.is_ca = path_len(1));
+    let new_key = root.below("root", |p| p.is_ca = path_len(1));
+    let middle = new_key.below("middle", no_change);
+    let leaf = middle.svid(no_change);
+    let chain = [leaf, middle.certificate.clone(), new_key.certificate];
+    assert_eq!(verify_svid(&chain, &[&root]).unwrap().path.len(), 4);
+    let lower = middle.below("lower", no_change);
+    let [_, middle, new_key] = chain;
+    let chain = [lower.svid(no_change), lower.certificate, middle, new_key];
+    let error = verify_svid(&chain, &[&root]).unwrap_err();
+    assert!(
+        matches!(error, ChainError::PathLength { max: 1, .. }),
+        "{error:?}"
+    );
+}
+
+/// Two keys of one name on one path: webpki tries each key on each signature.
+#[test]
+fn namesakes_on_the_path_do_not_hide_which_rule_is_broken() {
+    let unknown = |p: &mut CertificateParams| {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        extension.set_criticality(true);
+        p.custom_extensions = vec![extension];
+    };
+    let constrained = |p: &mut CertificateParams| {
+        p.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("a.example".to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+    };
+    type Row<'a> = (&'a dyn Fn(&mut CertificateParams), Kind);
+    let table: [Row<'_>; 5] = [
+        (&|p| p.is_ca = IsCa::ExplicitNoCa, Kind::KeyUsage),
+        (&|p| p.is_ca = path_len(0), Kind::PathLength),
+        (&unknown, Kind::CriticalExtension),
+        (
+            &|p| p.extended_key_usages = vec![Eku::ServerAuth],
+            Kind::KeyPurpose,
+        ),
+        (&constrained, Kind::NameConstraints),
+    ];
+    for (change, kind) in table {
+        let root = Ca::root("same", no_change);
+        let upper = root.below("same", change);
+        let (middle, lower) = (
+            upper.below("middle", no_change),
+            upper.below("same", no_change),
+        );
+        let lower = if kind == Kind::PathLength {
+            middle
+        } else {
+            lower
+        };
+        let leaf = lower.svid(|p| {
+            p.subject_alt_names
+                .push(SanType::DnsName("b.example".try_into().unwrap()));
+        });
+        let chain = [leaf, lower.certificate, upper.certificate];
+        let error = verify_svid(&chain, &[&root]).unwrap_err();
+        assert_eq!(Kind::of(&error), kind, "{error}");
+    }
+}
+
 /// Items 57 and 58.
 #[test]
 fn unknown_critical_extensions_and_name_constraints_are_heeded() {

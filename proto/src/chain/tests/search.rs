@@ -34,12 +34,17 @@ fn order_repeats_strangers_and_roots_in_the_chain_do_not_matter() {
 fn a_root_is_trusted_only_when_it_is_among_the_roots() {
     let (root, trusted) = (Ca::root("root", no_change), Ca::root("trusted", no_change));
     let chain = [root.svid(no_change), root.certificate];
-    for roots in [&[][..], &[&trusted][..]] {
+    let namesake = Ca::root("root", no_change);
+    for (roots, other_key) in [
+        (&[][..], false),
+        (&[&trusted][..], false),
+        (&[&trusted, &namesake][..], true),
+    ] {
         let error = verify_svid(&chain, roots).unwrap_err();
         let expected = ChainError::UnknownIssuer {
             subject: cn("root"),
             issuer: cn("root"),
-            other_key: false,
+            other_key,
         };
         assert_eq!(error, expected);
     }
@@ -99,6 +104,40 @@ fn circles_of_issuers_end() {
     assert_eq!(verify_svid(&chain, &[&root]).unwrap().path.len(), 3);
 }
 
+#[test]
+fn the_way_up_is_the_shortest_to_a_root_and_goes_round_no_circle() {
+    let (a, b) = (Ca::root("a", no_change), Ca::root("b", no_change));
+    let root = Ca::root("root", no_change);
+    let leaf = a.svid(no_change);
+    let (a_by_b, b_by_a) = (b.sign(&a.params, &a.key), a.sign(&b.params, &b.key));
+    let b_by_root = root.sign(&b.params, &b.key);
+    let mut chain = vec![leaf.clone(), b_by_a, a_by_b.clone()];
+    let roots = [root.certificate.clone()];
+    let (way, anchored) = way_up(&chain, &roots);
+    assert!(!anchored && way.len() == 3, "{way:?}");
+    chain.push(b_by_root.clone());
+    let to_root = vec![leaf, a_by_b, b_by_root, root.certificate];
+    assert_eq!(way_up(&chain, &roots), (to_root, true));
+}
+
+#[test]
+fn certificates_without_key_ids_are_not_taken_for_changed_ones() {
+    let root = Ca::root("root", no_change);
+    let namesake = Ca::root("root", |p| p.is_ca = IsCa::NoCa);
+    let leaf = root.svid(|p| p.use_authority_key_identifier_extension = false);
+    let error = verify_svid(&[leaf], &[&namesake]).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ChainError::UnknownIssuer {
+                other_key: true,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
 /// Nine CAs of one name that all sign each other.
 #[test]
 fn a_chain_made_to_be_searched_for_ever_is_given_up_at_once() {
@@ -129,7 +168,9 @@ fn more_versions_of_a_ca_than_anybody_needs_are_not_tried() {
     }
     let error = verify_svid(&chain, &[&root]).unwrap_err();
     assert_eq!(error, ChainError::SearchExhausted);
-    assert!(verify_svid(&chain[..17], &[&root]).is_ok());
+    chain[17] = root.certificate.clone();
+    let verified = verify_svid(&chain, &[&root]);
+    assert!(verified.is_ok(), "roots do not count: {verified:?}");
 }
 
 #[test]

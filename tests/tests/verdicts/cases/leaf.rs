@@ -34,6 +34,18 @@ const SVID: &[Row] = &[
         }],
     ),
     (
+        "two URIs, one of them no text",
+        "svid-one-uri",
+        NO_SPIFFE,
+        [none, none, pki::uri_of_no_text],
+    ),
+    (
+        "subjectAltName is there, but holds no name",
+        "svid-one-uri",
+        "webpki asks for no name unless one is expected",
+        [none, none, pki::empty_names],
+    ),
+    (
         "no URI",
         "svid-one-uri",
         NO_SPIFFE,
@@ -63,6 +75,46 @@ const SVID: &[Row] = &[
         NO_SPIFFE,
         [none, none, |p| {
             p.subject_alt_names = vec![pki::uri("spiffe://cluster.local//a")];
+        }],
+    ),
+    (
+        "the SPIFFE ID is written in upper case",
+        "svid-spiffe-id",
+        NO_SPIFFE,
+        [none, none, |p| {
+            p.subject_alt_names = vec![pki::uri("SPIFFE://cluster.local/a")]
+        }],
+    ),
+    (
+        "the trust domain is written in upper case",
+        "svid-spiffe-id",
+        NO_SPIFFE,
+        [none, none, |p| {
+            p.subject_alt_names = vec![pki::uri("spiffe://CLUSTER.LOCAL/a")]
+        }],
+    ),
+    (
+        "the SPIFFE ID is percent-encoded",
+        "svid-spiffe-id",
+        NO_SPIFFE,
+        [none, none, |p| {
+            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local/%61")]
+        }],
+    ),
+    (
+        "the SPIFFE ID has a port",
+        "svid-spiffe-id",
+        NO_SPIFFE,
+        [none, none, |p| {
+            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local:443/a")]
+        }],
+    ),
+    (
+        "the SPIFFE ID ends in a slash",
+        "svid-spiffe-id",
+        NO_SPIFFE,
+        [none, none, |p| {
+            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local/a/")]
         }],
     ),
     (
@@ -120,6 +172,18 @@ const SVID: &[Row] = &[
         [none, none, pki::server_only],
     ),
     (
+        "extendedKeyUsage is anyExtendedKeyUsage",
+        "svid-extended-key-usage",
+        "",
+        [none, none, pki::any_purpose],
+    ),
+    (
+        "extendedKeyUsage is empty",
+        "svid-extended-key-usage",
+        "",
+        [none, none, pki::empty_purposes],
+    ),
+    (
         "no subject, and subjectAltName is not critical",
         "svid-names-critical",
         "webpki does not look at it",
@@ -153,6 +217,30 @@ const PKIX: &[Row] = &[
         [none, none, |p| {
             p.extended_key_usages = vec![Eku::CodeSigning];
         }],
+    ),
+    (
+        "`--profile pkix`: a leaf for servers below a CA for clients",
+        "extended-key-usage",
+        "",
+        [none, pki::client_only, pki::server_only],
+    ),
+    (
+        "`--profile pkix`: no subject, and subjectAltName holds no name",
+        "valid",
+        "whoever expects a name finds none; nobody can be taken for somebody else",
+        [none, none, pki::empty_names],
+    ),
+    (
+        "`--profile pkix`: extendedKeyUsage is anyExtendedKeyUsage",
+        "extended-key-usage",
+        "",
+        [none, none, pki::any_purpose],
+    ),
+    (
+        "`--profile pkix`: extendedKeyUsage is empty",
+        "well-formed",
+        "",
+        [none, none, pki::empty_purposes],
     ),
     (
         "`--profile pkix`: keyUsage allows nothing in a handshake",

@@ -51,6 +51,39 @@ pub(super) fn cases() -> Vec<Case> {
             by_openssl("rsa:2048", "-sha1"),
         ),
         case(
+            "signed with SHA-512 by a P-256 key",
+            "signature-algorithm",
+            "ring, which webpki has its algorithms from, knows no such pair",
+            by_openssl("ec -pkeyopt ec_paramgen_curve:P-256", "-sha512"),
+        ),
+        case(
+            "signed by a P-521 key",
+            "signature-algorithm",
+            "ring, which webpki has its algorithms from, does not know the curve",
+            by_openssl("ec -pkeyopt ec_paramgen_curve:P-521", "-sha256"),
+        ),
+        case(
+            "nothing: signed with RSA-PSS",
+            "valid",
+            "",
+            by_openssl(
+                "rsa:2048",
+                "-sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32",
+            ),
+        ),
+        case(
+            "nothing: signed with Ed25519",
+            "valid",
+            "",
+            by_openssl("ed25519", ""),
+        ),
+        case(
+            "a serial number below zero",
+            "valid",
+            "",
+            by_openssl("rsa:2048", "-sha256 -set_serial -5"),
+        ),
+        case(
             "signed with an RSA key of 1024 bits",
             "signature-algorithm",
             "openssl's default security level lets such keys pass here",
@@ -180,6 +213,24 @@ const BROKEN: &[Row] = &[
         [none, pki::only_cluster_local, none],
     ),
     (
+        "a DNS name outside the root's nameConstraints",
+        "name-constraints",
+        "",
+        [pki::only_a_example, none, pki::wrong_dns],
+    ),
+    (
+        "a DNS name that nameConstraints exclude",
+        "name-constraints",
+        "",
+        [none, pki::not_a_example, pki::with_dns],
+    ),
+    (
+        "nameConstraints on directory names that permit the subject",
+        "name-constraints",
+        "webpki supports no constraints on directory names, so peers on rustls refuse such chains; openssl supports them",
+        [none, pki::only_directory_cart, pki::called_cart],
+    ),
+    (
         "an unknown critical extension in the leaf",
         "critical-extension",
         "",
@@ -208,6 +259,18 @@ const BROKEN: &[Row] = &[
         "extended-key-usage",
         "",
         [none, pki::server_only, none],
+    ),
+    (
+        "extendedKeyUsage of an intermediate is anyExtendedKeyUsage",
+        "extended-key-usage",
+        "",
+        [none, pki::any_purpose, none],
+    ),
+    (
+        "the leaf ends before it begins",
+        "well-formed",
+        "",
+        [none, none, pki::ends_first],
     ),
     (
         "authorityKeyIdentifier names another key",

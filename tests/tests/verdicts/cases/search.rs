@@ -57,6 +57,11 @@ fn missing() -> Vec<Case> {
     let leaf = middle.leaf(none);
     let [root_cert, middle_cert] = [&root, &middle].map(|ca| ca.certificate.clone());
     let (stranger, namesake) = (Ca::root("stranger", none), Ca::root("root", none));
+    let other_kind = Ca::of_ed25519("root");
+    let leaf_trusted = Material {
+        roots: vec![leaf.clone()],
+        ..material(vec![leaf.clone(), middle_cert.clone()], &[])
+    };
     let whole = vec![leaf.clone(), middle_cert.clone()];
     let mut thousand = whole.clone();
     thousand.resize(1000, middle_cert.clone());
@@ -80,6 +85,13 @@ fn missing() -> Vec<Case> {
             "",
             material(whole.clone(), &[&namesake]),
         ),
+        case(
+            "the root is another of the same name with a key of another kind",
+            "trusted-root",
+            "",
+            material(whole.clone(), &[&other_kind]),
+        ),
+        case("only the leaf is trusted", "trusted-root", "", leaf_trusted),
         case(
             "the root is in the chain only",
             "trusted-root",

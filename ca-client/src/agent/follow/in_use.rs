@@ -1,0 +1,79 @@
+//! What do workloads use? What was published, told to readers by the hook, and had time to settle.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::signet::InUse;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::memory;
+use crate::agent::status::one_line;
+
+/// A set that workloads can have: files renamed, watchers informed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::agent) struct Published {
+    pub(in crate::agent) serial: String,
+    /// `None` of a CA that does not count its bundles: then there is nothing to acknowledge.
+    pub(in crate::agent) bundle: Option<u64>,
+    /// An earlier run told everybody.
+    pub(in crate::agent) was_told: bool,
+}
+
+impl Published {
+    pub(in crate::agent) fn is_as(&self, other: &Self) -> bool {
+        (&self.serial, self.bundle) == (&other.serial, other.bundle)
+    }
+
+    fn in_use(&self) -> Option<InUse> {
+        Some(InUse {
+            bundle: self.bundle?,
+            serial: self.serial.clone(),
+        })
+    }
+}
+
+/// Readers were told.
+#[derive(Debug)]
+pub(in crate::agent) struct Told {
+    pub(in crate::agent) at: Instant,
+    pub(in crate::agent) published: Published,
+}
+
+/// Waits until readers have taken up what they were told of.
+#[derive(Debug)]
+pub(in crate::agent) struct Settling {
+    pub(super) settle: Duration,
+    pub(super) told: mpsc::Receiver<Told>,
+    pub(super) in_use: watch::Sender<Option<InUse>>,
+    /// Where it is remembered, if anywhere.
+    pub(super) memory: Option<Arc<Path>>,
+}
+
+impl Settling {
+    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing.
+    pub(in crate::agent) async fn run(mut self) {
+        while let Some(Told { at, published }) = self.told.recv().await {
+            if !published.was_told {
+                tokio::time::sleep_until(at + self.settle).await;
+                self.remember(published.clone()).await;
+            }
+            if let Some(in_use) = published.in_use() {
+                self.in_use.send_replace(Some(in_use));
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn remember(&self, published: Published) {
+        let Some(dir) = self.memory.clone() else {
+            return;
+        };
+        let kept = tokio::task::spawn_blocking(move || memory::keep_told(&dir, &published)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::debug!("what is in use is not kept: {}", one_line(&error));
+        }
+    }
+}

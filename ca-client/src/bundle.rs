@@ -1,0 +1,71 @@
+//! Which trust bundle do we know? Its number, its roots, and which of those must not authenticate the CA
+//! any more. Where it comes from is told in [`crate::svid`] and [`crate::agent`].
+
+use proto::certificate::Certificate;
+use proto::certificate::Fingerprint;
+use tonic::metadata::MetadataMap;
+
+/// The roots that workloads get, and what the CA said of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Bundle {
+    number: Option<u64>,
+    roots: Vec<Certificate>,
+    distrusted: Vec<Fingerprint>,
+}
+
+impl Bundle {
+    /// `number` is what the CA calls these roots; none of a CA that does not count them.
+    pub(crate) fn new(number: Option<u64>, roots: Vec<Certificate>) -> Self {
+        Self {
+            number,
+            roots,
+            distrusted: Vec::new(),
+        }
+    }
+
+    /// Roots that were distrusted once stay so, also when they come back.
+    pub(crate) fn distrusting<'a>(
+        mut self,
+        more: impl IntoIterator<Item = &'a Fingerprint>,
+    ) -> Self {
+        for fingerprint in more {
+            if !self.distrusted.contains(fingerprint) {
+                self.distrusted.push(*fingerprint);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.number
+    }
+
+    /// All of them: those that are distrusted still authenticate workloads.
+    pub(crate) fn roots(&self) -> &[Certificate] {
+        &self.roots
+    }
+
+    pub(crate) fn distrusted(&self) -> &[Fingerprint] {
+        &self.distrusted
+    }
+
+    /// The roots that may authenticate the CA. A key in wrong hands is, whatever certificate it has.
+    pub(crate) fn of_the_ca(&self) -> Vec<Certificate> {
+        let is_named = |root: &Certificate| self.distrusted.contains(&root.fingerprint());
+        let keys: Vec<&[u8]> = self
+            .roots
+            .iter()
+            .filter(|root| is_named(root))
+            .map(|root| root.facts().spki_der.as_slice())
+            .collect();
+        let is_good = |root: &&Certificate| {
+            !is_named(root) && !keys.contains(&root.facts().spki_der.as_slice())
+        };
+        self.roots.iter().filter(is_good).cloned().collect()
+    }
+}
+
+/// The number of the roots in an answer (`trust.proto`). What is no number is none.
+pub(crate) fn told_number(metadata: &MetadataMap) -> Option<u64> {
+    metadata.get("signet-bundle")?.to_str().ok()?.parse().ok()
+}

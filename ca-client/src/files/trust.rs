@@ -1,0 +1,111 @@
+//! What was the trust bundle of a generation called? `trust-bundle.json` beside its roots, so that number and roots
+//! change together. No link leads to it: it is the agent's own.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use proto::certificate::Certificate;
+use proto::certificate::Fingerprint;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::FileNames;
+use super::FilesError;
+use super::Generation;
+use super::OutputDir;
+use super::read;
+use crate::bundle::Bundle;
+use crate::client::Enrolled;
+
+/// The number of the roots, and those of them that must not authenticate the CA.
+const TRUST_BUNDLE: &str = "trust-bundle.json";
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Numbered {
+    #[serde(default)]
+    number: Option<u64>,
+    #[serde(default)]
+    distrusted: Vec<String>,
+}
+
+impl OutputDir {
+    /// Writes what the roots of one generation are called.
+    pub(super) fn number(
+        &self,
+        generation: &Generation,
+        bundle: Option<&Bundle>,
+    ) -> Result<(), FilesError> {
+        match bundle.and_then(content) {
+            Some(text) => generation.put(
+                TRUST_BUNDLE,
+                text.as_bytes(),
+                self.options.of_certificates(),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Self::write`], with the number of the roots where the CA told it, for an agent that takes over.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_enrolled(&self, enrolled: &Enrolled, now: SystemTime) -> Result<(), FilesError> {
+        let svid = &enrolled.svid;
+        let before = stored_bundle(&self.dir).ok().flatten();
+        let bundle = Bundle::new(enrolled.bundle, svid.roots().to_vec())
+            .distrusting(before.iter().flat_map(Bundle::distrusted));
+        self.write_with(svid, Some(&bundle), now)
+    }
+}
+
+/// The content of the file; `None` where there is nothing to tell.
+fn content(bundle: &Bundle) -> Option<String> {
+    let numbered = Numbered {
+        number: bundle.number(),
+        distrusted: bundle
+            .distrusted()
+            .iter()
+            .map(Fingerprint::to_string)
+            .collect(),
+    };
+    let is_empty = numbered.number.is_none() && numbered.distrusted.is_empty();
+    let text = serde_json::to_string(&numbered).ok()?;
+    (!is_empty).then_some(text)
+}
+
+/// The trust bundle that an earlier run wrote to `dir`, with its number where it had one; `None` if there was
+/// no such run.
+///
+/// # Errors
+/// When the roots are there but cannot be read.
+pub(crate) fn stored_bundle(dir: &Path) -> Result<Option<Bundle>, FilesError> {
+    let found = read::of_current(dir, |generation| {
+        let roots = generation.join(FileNames::of(generation).roots());
+        let numbered = std::fs::read(generation.join(TRUST_BUNDLE)).ok();
+        Ok((read::read(&roots)?, numbered))
+    })?;
+    let Some((pem, numbered)) = found else {
+        return Ok(None);
+    };
+    let roots = Certificate::all_from_pem(&pem).map_err(|source| FilesError::Certificates {
+        path: dir.join(super::ROOT_CERT),
+        source,
+    })?;
+    let numbered = numbered.map_or_else(Numbered::default, |json| understood(&json, dir));
+    let distrusted: Vec<Fingerprint> = numbered
+        .distrusted
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    Ok(Some(
+        Bundle::new(numbered.number, roots).distrusting(&distrusted),
+    ))
+}
+
+/// A number that cannot be read is learned anew from the CA.
+fn understood(json: &[u8], dir: &Path) -> Numbered {
+    serde_json::from_slice(json).unwrap_or_else(|error| {
+        tracing::warn!(dir = %dir.display(), %error, "the number of the trust bundle is lost; it is learned anew");
+        Numbered::default()
+    })
+}

@@ -1,0 +1,105 @@
+//! Files renamed, hook ended well, settled: then, and only then, it is acknowledged.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use ca_client::agent::Hook;
+
+use crate::scene::Running;
+use crate::scene::Scene;
+use crate::scene::a_while;
+use crate::scene::exists;
+use crate::scene::until;
+
+/// Ends well once there is a file `ok`, and copies what it sees then.
+fn hook(scene: &Scene) -> Hook {
+    let dir = scene.dir.path().display();
+    let command = format!(
+        "test -e {dir}/ok && cp {dir}/out/root-cert.pem {dir}/new && mv {dir}/new {dir}/seen"
+    );
+    Hook::command(command, Duration::from_secs(5))
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_runs_again_and_nothing_is_acknowledged_until_it_ends_well() {
+    let scene = Scene::new().await;
+    let agent = Running::start(scene.builder().hook(hook(&scene)));
+    until("the first failure", || {
+        agent.status.borrow().hook_failures > 0
+    })
+    .await;
+    a_while().await;
+    assert_eq!(scene.ca.state().acknowledged(), []);
+    std::fs::write(scene.dir.path().join("ok"), "").unwrap();
+    until("an acknowledgement", || {
+        scene.ca.state().has_acknowledged(5)
+    })
+    .await;
+    assert!(exists(scene.dir.path().join("seen")));
+}
+
+#[tokio::test]
+async fn readers_have_their_time_after_the_hook() {
+    let settle = Duration::from_millis(900);
+    let scene = Scene::new().await;
+    std::fs::write(scene.dir.path().join("ok"), "").unwrap();
+    let builder = scene.builder().hook(hook(&scene)).settle(settle);
+    let _agent = Running::start(builder);
+    let seen = scene.dir.path().join("seen");
+    until("the hook", || exists(&seen)).await;
+    let hook_ended = Instant::now();
+    assert_eq!(scene.ca.state().acknowledged(), []);
+    until("an acknowledgement", || {
+        scene.ca.state().has_acknowledged(5)
+    })
+    .await;
+    // The hook ended some milliseconds before it was noticed here.
+    assert!(hook_ended.elapsed() > settle - Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn the_hook_sees_the_new_roots_before_they_are_acknowledged() {
+    let scene = Scene::new().await;
+    std::fs::write(scene.dir.path().join("ok"), "").unwrap();
+    let _agent = Running::start(scene.builder().hook(hook(&scene)));
+    until("an acknowledgement", || {
+        scene.ca.state().has_acknowledged(5)
+    })
+    .await;
+    scene.push_both(|_| {}).await;
+    let seen = std::fs::read_to_string(scene.dir.path().join("seen")).unwrap();
+    assert_eq!(seen.matches("BEGIN").count(), 2);
+}
+
+#[tokio::test]
+async fn renewals_quicker_than_settling_do_not_put_acknowledgements_off() {
+    let scene = Scene::new().await;
+    let agent = Running::start(scene.builder().settle(Duration::from_millis(800)));
+    for _ in 0..10 {
+        agent.renewed().await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    assert!(scene.ca.state().has_acknowledged(5));
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_written_are_not_acknowledged() {
+    let scene = Scene::new().await;
+    let agent = scene.settled().await;
+    std::fs::remove_dir_all(scene.out()).unwrap();
+    std::fs::write(scene.out(), "in the way").unwrap();
+    scene
+        .ca
+        .push(crate::trust_ca::bundle(6, &[&scene.a, &scene.b]));
+    until("bundle 6", || agent.status.borrow().trust.number == Some(6)).await;
+    a_while().await;
+    assert!(!scene.ca.state().has_acknowledged(6));
+    std::fs::remove_file(scene.out()).unwrap();
+    until("an acknowledgement", || {
+        scene.ca.state().has_acknowledged(6)
+    })
+    .await;
+    let instance = scene.file("instance-id");
+    let asked_by = scene.ca.state().asked_by[0].clone().unwrap();
+    assert_eq!(instance.trim(), asked_by, "written anew with the rest");
+}
