@@ -13,6 +13,7 @@ mod start;
 mod store;
 mod upkeep;
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tracing::warn;
 
 use crate::authority::Authority;
 use crate::authority::state::State;
+use crate::authority::state::StateError;
 use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::vault::Vault;
 use crate::clock::Clock;
@@ -44,7 +46,6 @@ pub(super) use orders::Order;
 pub(super) use signers::OtherSigner;
 pub(super) use signers::Signers;
 pub(super) use start::open_ca;
-pub(super) use store::read as stored_record;
 
 /// What the conductor is told once.
 #[derive(Clone, Debug)]
@@ -152,6 +153,11 @@ impl Conductor {
         );
         metrics.rotation.note_directory(self.directory.counts());
     }
+}
+
+/// The rotation record of `data_dir`; `None` where there never was one.
+pub(super) fn stored_record(data_dir: &Path) -> Result<Option<Record>, StateError> {
+    store::read(data_dir)
 }
 
 const UNDER_WAY: Duration = Duration::from_millis(500);

@@ -12,7 +12,7 @@ use crate::rotation::VERSION;
 ///
 /// # Errors
 /// When the file cannot be read, is damaged or of a later version. It is left as it is.
-pub(in crate::app) fn read(data_dir: &Path) -> Result<Option<Record>, StateError> {
+pub(super) fn read(data_dir: &Path) -> Result<Option<Record>, StateError> {
     read_versioned(&data_dir.join(FILE), VERSION)
 }
 
