@@ -15,16 +15,22 @@ use tests::ca::Setup;
 use tests::ca::TestCa;
 use tests::ca::operator;
 use tests::poll::until;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tonic::Request;
 
 const INSTANCE: &str = "0123456789abcdef0123456789abcdef";
 
 /// A leaf for the workload, in the hands of an agent that will never answer.
 async fn hand_out_a_leaf(ca: &TestCa) {
+    hand_out_a_leaf_for(ca, 3600).await;
+}
+
+async fn hand_out_a_leaf_for(ca: &TestCa, seconds: i64) {
     let channel = channel(ca.grpc, &ca.roots_pem(), None).await.unwrap();
     let mut request = Request::new(IstioCertificateRequest {
         csr: key_and_csr(CART).1,
-        validity_duration: 3600,
+        validity_duration: seconds,
         metadata: None,
     });
     let token = format!("Bearer {}", ca.token(CART));
@@ -48,6 +54,12 @@ fn signer<'a>(status: &'a Value, role: &str) -> &'a str {
     let signers = status["signers"].as_array().unwrap();
     let found = signers.iter().find(|signer| signer["role"] == role);
     found.map_or("", |signer| signer["issuer"].as_str().unwrap())
+}
+
+fn seconds(value: &Value, name: &str) -> i64 {
+    let text = value[name].as_str().unwrap();
+    let date = OffsetDateTime::parse(text, &Rfc3339);
+    date.unwrap().unix_timestamp()
 }
 
 fn roots(ca: &TestCa) -> usize {
@@ -244,12 +256,6 @@ async fn an_automatic_rotation_without_leaves_runs_to_its_end() {
 async fn a_plan_tells_when_the_last_leaf_of_before_dies() {
     let ca = TestCa::start();
     hand_out_a_leaf(&ca).await;
-    let seconds = |plan: &Value, name: &str| {
-        let text = plan[name].as_str().unwrap();
-        let date =
-            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
-        date.unwrap().unix_timestamp()
-    };
     let plan = json(&ca, &["rotate", "plan"]);
     let soon = json(&ca, &["rotate", "plan", "--renew-within", "2h"]);
     let between = |plan: &Value| seconds(plan, "retire_at") - seconds(plan, "activate_at");
@@ -262,6 +268,31 @@ async fn a_plan_tells_when_the_last_leaf_of_before_dies() {
     assert_eq!(
         seconds(&plan, "activate_at"),
         seconds(&leaf[0], "not_after") + 121
+    );
+}
+
+#[tokio::test]
+async fn a_gate_waits_until_a_leaf_is_dead_on_slow_clocks_too() {
+    let flags = ["--min-ttl=1s", "--default-ttl=10s", "--max-ttl=20s"];
+    let ca = TestCa::start_with(Setup {
+        flags: flags.map(str::to_owned).to_vec(),
+        ..Setup::default()
+    });
+    hand_out_a_leaf_for(&ca, 4).await;
+    let leaf = json(&ca, &["certs", "list", "--spiffe-id", CART])[0].clone();
+    let _started = ca.operator(&["rotate", "start", "--auto"]);
+    let ended = until("steady again", Duration::from_secs(30), async || {
+        let status = status(&ca);
+        (status["phase"] == "steady").then_some(status)
+    })
+    .await;
+    let journal = ended["journal"].as_array().unwrap();
+    let signs = |entry: &&Value| entry["what"].as_str().unwrap().contains("signs:");
+    let activated = seconds(journal.iter().find(signs).unwrap(), "at");
+    // Its last second counts whole, and clocks may differ by a tenth of the longest life.
+    assert!(
+        activated >= seconds(&leaf, "not_after") + 1 + 2,
+        "{journal:?} {leaf}"
     );
 }
 
