@@ -131,7 +131,7 @@ impl Attestor {
                 .map_err(EvidenceError::Ledger)?,
             None => None,
         };
-        self.admit(verified.as_recorded(entry.as_ref())?).await
+        self.admit(verified.into_recorded(entry.as_ref())?).await
     }
 
     async fn attest_bearer(

@@ -74,7 +74,7 @@ impl Verified {
 
     /// Whoever it names, if `entry` is this very certificate. Of a leaf whose record was lost, name, key and dates are
     /// compared instead: nobody else could have had it signed.
-    pub(super) fn as_recorded(self, entry: Option<&Entry>) -> Result<Caller, Refusal> {
+    pub(super) fn into_recorded(self, entry: Option<&Entry>) -> Result<Caller, Refusal> {
         let facts = self.leaf.facts();
         let is_intended = |entry: &Entry| {
             let LeafName::Workload(name) = &entry.intent.name else {
