@@ -250,7 +250,7 @@ fn force_breaks_the_one_that_the_status_named() {
     b.0.signal("STOP");
     let _said = mesh.ca.operator(&["rotate", "start"]);
     wait_for(LIMIT, || {
-        let waits_for = mesh.status()["activate"].to_string();
+        let waits_for = mesh.status()["steps"].to_string();
         let is_named = |name: &str| waits_for.contains(&format!("/sa/{name}\""));
         (is_named("b") && !is_named("a")).then_some(())
     });
@@ -265,6 +265,10 @@ fn force_breaks_the_one_that_the_status_named() {
         "to see it break",
     ];
     let _said = mesh.ca.operator(&force);
-    wait_for(LIMIT, || (!traffic.seen().failed.is_empty()).then_some(()));
+    wait_for(LIMIT, || {
+        let failed = traffic.seen().failed;
+        let stranded = |why: &String| why.contains("UnknownIssuer");
+        failed.iter().any(stranded).then_some(())
+    });
     b.0.signal("CONT");
 }
