@@ -219,3 +219,28 @@ fn a_bundle_is_not_made_by_halves_on_a_full_or_read_only_disk() {
     refuses("disk", "found a mount point");
     assert!(create("root --out disk/root").status.success());
 }
+
+#[tokio::test]
+async fn a_rotation_that_a_full_disk_interrupts_goes_on_by_itself_when_there_is_room_again() {
+    if !group_is_on() {
+        return skip("it fills a disk");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Mount::tmpfs(&dir.path().join("disk"), "64m");
+    let ca = TestCa::start_with(on(&disk.path().join("data")));
+    let before = ca.roots_pem();
+    let filler = disk.fill();
+    let start = ["rotate", "start", "--auto"];
+    let refused = ca.try_operator(&start);
+    assert!(!refused.status.success(), "there is no room for new files");
+    assert_eq!(ca.roots_pem(), before, "what was in force is in force");
+    fs::remove_file(filler).unwrap();
+    let started = async || ca.try_operator(&start).status.success().then_some(());
+    until("a rotation", SECONDS, started).await;
+    let over = async || {
+        let roots = ca.roots_pem();
+        let is_new = roots.matches("BEGIN").count() == 1 && roots != before;
+        is_new.then_some(())
+    };
+    until("the new root alone", SECONDS, over).await;
+}
