@@ -108,7 +108,7 @@ pub enum BundleError {
         /// The directory.
         dir: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
