@@ -115,7 +115,7 @@ impl Vault {
         let mut gone = 0;
         for entry in entries {
             let path = entry.map_err(failed(&self.dir))?.path();
-            if !kept.contains(&path) {
+            if is_copy(&path) && !kept.contains(&path) {
                 remove(&path).map_err(failed(&path))?;
                 gone += 1;
             }
@@ -172,6 +172,12 @@ fn open(dir: &Path, issuer: &Fingerprint, now: SystemTime) -> Result<Loaded, Vau
     }
 }
 
+/// Other things may be there too, where this is a file system of its own.
+fn is_copy(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    name.len() == SHA_256 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -208,6 +214,9 @@ pub enum VaultError {
         found: Fingerprint,
     },
 }
+
+/// Length of a fingerprint in hex.
+const SHA_256: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -274,6 +283,7 @@ mod tests {
         let content = Content::read(&made.bundle()).unwrap();
         let now = made.time_of("issuer");
         vault.keep(&content, &issuer, now).unwrap();
+        fs::create_dir(data_dir.path().join("signers/lost+found")).unwrap();
         assert_eq!(vault.destroy_others(&[issuer]).unwrap(), 0);
         assert_eq!(vault.destroy_others(&[]).unwrap(), 1);
         assert!(vault.load(&issuer, now).unwrap().is_none());

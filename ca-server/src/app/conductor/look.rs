@@ -217,7 +217,10 @@ impl Conductor {
         let held = self.record.signers.iter().map(|signer| signer.issuer);
         match self.vault.destroy_others(&held.collect::<Vec<_>>()) {
             Ok(0) => {}
-            Ok(copies) => info!(copies, "copies of CA bundles that nobody needs were destroyed"),
+            Ok(copies) => info!(
+                copies,
+                "copies of CA bundles that nobody needs were destroyed"
+            ),
             Err(error) => {
                 warn!(error = %report::chain_of(&error), "copies of CA bundles that nobody needs are left");
             }

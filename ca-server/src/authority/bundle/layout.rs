@@ -123,9 +123,7 @@ pub(super) fn find(content: &Content, report: &mut Report) -> Option<Layout> {
     Some(layout)
 }
 
-fn presence<E>(
-    found_of: impl Fn(Layout) -> Result<Vec<&'static str>, E>,
-) -> Result<Presence, E> {
+fn presence<E>(found_of: impl Fn(Layout) -> Result<Vec<&'static str>, E>) -> Result<Presence, E> {
     let layout = match found_of(Layout::KubernetesTls)? {
         files if files.contains(&Layout::KubernetesTls.issuer_file()) => Layout::KubernetesTls,
         files if !files.is_empty() && found_of(Layout::Istio)?.is_empty() => Layout::KubernetesTls,
