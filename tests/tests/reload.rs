@@ -132,13 +132,8 @@ impl Running {
     }
 }
 
-#[tokio::test]
-async fn what_does_not_work_changes_nothing_and_is_said_once_by_file_and_rule() {
-    let scene = Scene::new();
-    let mut volume = Volume::new(scene.cacerts());
-    let (good, new) = (Cacerts::make(), Cacerts::make());
-    volume.put_bundle(&good);
-    let ca = scene.start(&NO_HINTS);
+/// Files that must not be taken instead of `good`; the file and the rule by which they are refused.
+fn bad_sets(good: &Cacerts, new: &Cacerts) -> Vec<(Files, &'static str, &'static str)> {
     let with = |name: &'static str, content: String| {
         NAMES.map(|it| {
             (
@@ -153,7 +148,7 @@ async fn what_does_not_work_changes_nothing_and_is_said_once_by_file_and_rule() 
     };
     let half = |name| new.file(name)[..400.min(new.file(name).len() / 2)].to_owned();
     let whole = |bundle: &Cacerts| NAMES.map(|name| (name, bundle.file(name)));
-    let table = [
+    vec![
         (
             with("ca-key.pem", good.key.clone()),
             "ca-key.pem",
@@ -194,7 +189,19 @@ async fn what_does_not_work_changes_nothing_and_is_said_once_by_file_and_rule() 
             "root-cert.pem",
             "not-yet-valid",
         ),
-    ];
+    ]
+}
+
+type Files = [(&'static str, String); 4];
+
+#[tokio::test]
+async fn what_does_not_work_changes_nothing_and_is_said_once_by_file_and_rule() {
+    let scene = Scene::new();
+    let mut volume = Volume::new(scene.cacerts());
+    let (good, new) = (Cacerts::make(), Cacerts::make());
+    volume.put_bundle(&good);
+    let ca = scene.start(&NO_HINTS);
+    let table = bad_sets(&good, &new);
     for (count, (files, file, rule)) in (1..).zip(table) {
         volume.put(&files);
         ca.wait_for_metric("reload_failures", count);
@@ -279,10 +286,6 @@ fn a_hundred_swaps_of_a_link_are_each_seen_by_hints_alone() {
 /// Ten seconds; a minute where the group "rotations" runs.
 #[tokio::test]
 async fn of_a_swap_every_50_ms_the_last_one_wins() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the group is switched on by a variable"
-    )]
     let swaps = match std::env::var_os("SIGNET_TEST_ROTATIONS") {
         Some(_) => 1200,
         None => 200,
@@ -313,7 +316,7 @@ async fn of_a_swap_every_50_ms_the_last_one_wins() {
 #[test]
 fn every_way_to_replace_files_is_told_by_the_system() {
     type Replace = fn(&Path, &Cacerts);
-    let table: [(&str, Replace); 6] = [
+    let table: [(&str, Replace); 8] = [
         ("a file is overwritten", |dir, new| {
             let all = NAMES.map(|name| (dir.join(name), new.file(name)));
             all.into_iter()
@@ -341,6 +344,16 @@ fn every_way_to_replace_files_is_told_by_the_system() {
         }),
         ("files are overwritten behind the link", |dir, new| {
             new.write(&dir.with_file_name("two"));
+        }),
+        ("names become links to files elsewhere", |dir, new| {
+            new.write(&dir.with_file_name("three"));
+            for name in NAMES {
+                fs::remove_file(dir.join(name)).unwrap();
+                symlink(Path::new("../three").join(name), dir.join(name)).unwrap();
+            }
+        }),
+        ("files are overwritten elsewhere", |dir, new| {
+            new.write(&dir.with_file_name("three"));
         }),
     ];
     let scene = Scene::new();
@@ -418,7 +431,7 @@ fn a_directory_that_is_gone_or_empty_for_a_while_is_no_removal() {
     assert!(ca.refusals()[0].contains(scene.cacerts().to_str().unwrap()));
     fs::create_dir(scene.cacerts()).unwrap();
     // Hints, each with a look, less than an interval apart.
-    for name in ["a", "b", "c"] {
+    for name in ["a", "b", "c", "ca-key.pem.tmp"] {
         let before = ca.metric("looks");
         fs::write(scene.cacerts().join(name), name).unwrap();
         wait_for(LIMIT, || (ca.metric("looks") > before).then_some(()));

@@ -16,6 +16,7 @@ use super::Conductor;
 use super::directory::Failure;
 use super::signers::describe;
 use crate::authority::Generation;
+use crate::authority::Source;
 use crate::authority::bundle::BundleError;
 use crate::authority::bundle::Content;
 use crate::authority::self_signed;
@@ -200,14 +201,19 @@ impl Conductor {
         now: SystemTime,
     ) -> Result<(), CaError> {
         let issuer = generation.issuer().fingerprint();
-        let before = self.signers.get(&issuer).cloned();
+        let is_ours = matches!(generation.source(), Source::SelfSigned { .. });
+        let was_held = self.signers.get(&issuer).is_some();
         self.signers.put(generation);
         let adopted = match record == self.record {
             true => self.enact(now).await,
             false => self.commit(record, now).await,
         };
-        if adopted.is_err() && before.is_none() && self.record.signer(&issuer).is_none() {
+        if adopted.is_err() && !was_held && self.record.signer(&issuer).is_none() {
             self.signers.remove(&issuer);
+            // Each new attempt makes another one.
+            if is_ours {
+                self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer)?;
+            }
         }
         adopted
     }

@@ -186,7 +186,12 @@ fn read_all(dir: &Path) -> io::Result<Vec<(&'static str, Entry)>> {
 fn entry(path: &Path) -> io::Result<Option<Entry>> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A name that leads nowhere is no absent name: nobody meant to remove the bundle.
+            return Ok(path.is_symlink().then(|| Entry::Unreadable {
+                reason: "the link leads nowhere".to_owned(),
+            }));
+        }
         Err(error) => return Err(error),
     };
     // A pipe would keep the reader waiting for ever.
@@ -256,6 +261,13 @@ mod tests {
     fn a_directory_that_is_not_there_is_an_error_and_not_an_empty_one() {
         let dir = tempfile::tempdir().unwrap();
         assert!(hash(&dir.path().join("gone")).is_err());
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_no_absent_file() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("..data/ca-key.pem", dir.path().join("ca-key.pem")).unwrap();
+        assert!(hash(dir.path()).unwrap().is_some());
     }
 
     #[test]
