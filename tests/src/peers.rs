@@ -287,7 +287,7 @@ impl Traffic {
         let thread = thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
                 connect_all(&dirs, &told);
-                thread::sleep(PACE);
+                thread::park_timeout(PACE);
             }
         });
         Self {

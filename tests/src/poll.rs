@@ -31,6 +31,6 @@ pub fn wait_for<T>(limit: Duration, look: impl Fn() -> Option<T>) -> T {
             return found;
         }
         assert!(start.elapsed() < limit, "nothing within {limit:?}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -68,7 +68,7 @@ async fn what_an_earlier_run_did_not_get_to_tell_is_told_after_a_restart() {
 async fn files_that_are_made_anew_with_other_permissions_are_told_anew() {
     let scene = Scene::new().await;
     let agent = scene.settled().await;
-    until("what is in use", || scene.file("in-use.json") != "").await;
+    until("what is in use", || !scene.file("in-use.json").is_empty()).await;
     agent.stop().await;
     let chain = scene.out().join("..data/cert-chain.pem");
     std::fs::set_permissions(chain, Permissions::from_mode(0o600)).unwrap();

@@ -177,6 +177,27 @@ pub fn destroy(
     sets.remove(issuer)
 }
 
+/// Removes signers, with their keys, that a crash left behind: those that nobody holds any more and whose root is one of
+/// `known`. A set of another root, which somebody put there, is left alone; so is what is in force.
+///
+/// # Errors
+/// Some may be left.
+pub fn remove_leftovers(
+    data_dir: &Path,
+    held: &[Fingerprint],
+    known: &[Fingerprint],
+) -> Result<Vec<Fingerprint>, SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    let mut removed = Vec::new();
+    for (issuer, root) in sets.signers()? {
+        if !held.contains(&issuer) && known.contains(&root) && !sets.is_in_force(&issuer) {
+            sets.remove(&issuer)?;
+            removed.push(issuer);
+        }
+    }
+    Ok(removed)
+}
+
 /// Whether the self-signed root should be replaced: a fifth of its life is left, or less than three of the longest-lived
 /// leaves. Never for an operator's bundle.
 #[must_use]

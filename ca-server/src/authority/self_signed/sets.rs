@@ -111,6 +111,16 @@ impl Sets {
         Ok(all.find(|set| first_in(&set.join("ca-cert.pem")) == Some(*issuer)))
     }
 
+    /// Issuing certificate and root of every set.
+    pub(super) fn signers(&self) -> Result<Vec<(Fingerprint, Fingerprint)>, SelfSignedError> {
+        let sets = self.numbers()?.into_iter().map(|number| self.set(number));
+        let both = |set: PathBuf| {
+            let issuer = first_in(&set.join("ca-cert.pem"))?;
+            Some((issuer, first_in(&set.join("root-cert.pem"))?))
+        };
+        Ok(sets.filter_map(both).collect())
+    }
+
     /// Whether the link leads to the set of `issuer`.
     pub(super) fn is_in_force(&self, issuer: &Fingerprint) -> bool {
         first_in(&self.link().join("ca-cert.pem")) == Some(*issuer)

@@ -361,6 +361,24 @@ fn a_signer_that_is_destroyed_is_gone_and_one_in_force_leaves_room_for_another_r
 }
 
 #[test]
+fn leftovers_of_known_roots_are_removed_and_what_others_put_there_is_not() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = open_ca(dir.path()).generation;
+    let domain = "cluster.local".parse().unwrap();
+    let made = || make_issuer(dir.path(), &domain, now(), &SystemEntropy).unwrap();
+    let (held, left) = (made().issuer().fingerprint(), made().issuer().fingerprint());
+    open_ca(other.path());
+    fs::rename(other.path().join("ca.1"), dir.path().join("ca.9")).unwrap();
+    let known = [first.root().fingerprint()];
+    let removed = remove_leftovers(dir.path(), &[held], &known).unwrap();
+    assert_eq!(removed, [left]);
+    assert_eq!(
+        names(dir.path()),
+        ["ca", "ca.1", "ca.2", "ca.9", "state.json"]
+    );
+}
+
+#[test]
 fn a_root_is_due_at_a_fifth_of_its_life_or_three_lives_of_a_leaf() {
     let dir = tempfile::tempdir().unwrap();
     let generation = open_ca(dir.path()).generation;

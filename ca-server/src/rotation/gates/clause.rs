@@ -37,6 +37,8 @@ pub(in crate::rotation) enum Clause {
     NotListed,
     /// Publication: who signs is accepted.
     Anchored,
+    /// Publication: who signs until the swap counts as one who signs.
+    StillSigning,
 }
 
 /// Which clauses hold: all of them.

@@ -16,6 +16,8 @@ pub struct Candidate<'a> {
     pub roots: &'a [Fingerprint],
     /// The issuers that its CRLs cover; `None` where it has no CRL.
     pub covered: Option<&'a [Fingerprint]>,
+    /// Whom the ledger's terms let sign until the next swap; `None` while nobody is served.
+    pub signing: Option<Fingerprint>,
 }
 
 pub(super) fn obstacles(
@@ -38,12 +40,29 @@ pub(super) fn obstacles(
         .collect()
 }
 
-fn unanchored(record: &Record, candidate: &Candidate<'_>, clauses: Clauses) -> Option<Obstacle> {
-    let active = record.active_signer()?;
-    let is_accepted = active.is_accepted_by(candidate.roots) || !clauses.hold(Clause::Anchored);
-    (!is_accepted).then_some(Obstacle::Unanchored {
-        issuer: active.issuer,
-    })
+/// Who signs, and who still does until the swap: between this and that a leaf may be made which no holding tells of.
+fn signing(
+    record: &Record,
+    candidate: &Candidate<'_>,
+    clauses: Clauses,
+) -> impl Iterator<Item = Fingerprint> {
+    let still = candidate
+        .signing
+        .filter(|still| *still != record.active && clauses.hold(Clause::StillSigning));
+    std::iter::once(record.active).chain(still)
+}
+
+fn unanchored(record: &Record, candidate: &Candidate<'_>, clauses: Clauses) -> Vec<Obstacle> {
+    if !clauses.hold(Clause::Anchored) {
+        return Vec::new();
+    }
+    signing(record, candidate, clauses)
+        .filter_map(|issuer| record.signer(&issuer))
+        .filter(|signer| !signer.is_accepted_by(candidate.roots))
+        .map(|signer| Obstacle::Unanchored {
+            issuer: signer.issuer,
+        })
+        .collect()
 }
 
 fn stranded(
@@ -73,7 +92,7 @@ fn uncovered(
     let Some(covered) = candidate.covered else {
         return Vec::new();
     };
-    let mut needed: Vec<Fingerprint> = vec![record.active];
+    let mut needed: Vec<Fingerprint> = signing(record, candidate, clauses).collect();
     for holding in leaves::live(evidence, clauses) {
         if !needed.contains(&holding.issuer) {
             needed.push(holding.issuer);

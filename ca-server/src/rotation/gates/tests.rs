@@ -566,6 +566,7 @@ fn publish_new_alone(record: &Record, evidence: &Evidence<'_>, clauses: Clauses)
     let candidate = Candidate {
         roots: &[root('B')],
         covered: None,
+        signing: None,
     };
     publish_by(record, &candidate, evidence, clauses)
 }
@@ -632,6 +633,7 @@ fn no_crl_is_published_that_leaves_a_living_issuer_out() {
         let candidate = Candidate {
             roots: &roots,
             covered: Some(&covered),
+            signing: None,
         };
         let gate = publish(&draining(), &candidate, &world.evidence());
         assert_eq!(gate.obstacles(), expected, "{covered:?}");
@@ -645,6 +647,19 @@ fn no_crl_is_published_that_leaves_a_living_issuer_out() {
             .is_open()
         );
     }
+}
+
+#[test]
+fn who_signs_until_the_swap_is_accepted_and_covered_too() {
+    let world = World::default();
+    let candidate = Candidate {
+        roots: &[root('B')],
+        covered: Some(&[issuer('B')]),
+        signing: Some(issuer('A')),
+    };
+    let gate = |clauses| publish_by(&draining(), &candidate, &world.evidence(), clauses);
+    assert_eq!(kinds(&gate(Clauses::ALL)), ["Unanchored", "Uncovered"]);
+    assert!(gate(Clauses::without(Clause::StillSigning)).is_open());
 }
 
 #[test]

@@ -61,13 +61,18 @@ impl Seen {
 impl Model {
     /// The next thing that brings everything in line with the record: trust bundle, terms, swap, push.
     pub(super) fn bring_in_line(&self, state: &State) -> Option<(Event, State)> {
+        let issuer = self.active(state);
         let wanted = self.wanted_bundle(state);
         if wanted != (state.bundle.roots, state.bundle.crl) {
-            return self
-                .write_bundle(state, wanted)
-                .map(|next| (Event::WriteBundle, next));
+            if let Some(next) = self.write_bundle(state, wanted) {
+                return Some((Event::WriteBundle, next));
+            }
+            // A publication that has to wait holds nothing else up, where the bundle in force accepts who is to sign.
+            let passes = state.bundle.crl.is_none_or(|covered| covered.has(issuer));
+            if !passes || !state.bundle.roots.has(self.root_of(issuer)) {
+                return None;
+            }
         }
-        let issuer = self.active(state);
         let mut next = *state;
         if state.terms != Some((issuer, state.bundle.number)) {
             next.terms = Some((issuer, state.bundle.number));
@@ -222,6 +227,9 @@ impl Model {
         let candidate = Candidate {
             roots: &names(roots, &records.roots),
             covered: covered.as_deref(),
+            signing: state
+                .terms
+                .map(|terms| records.issuers[usize::from(terms.0)]),
         };
         let gate = publish_by(&record, &candidate, &shown.evidence(), self.rules.publish());
         gate.is_open().then(|| published(state, roots, crl))

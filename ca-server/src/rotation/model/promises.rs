@@ -46,7 +46,7 @@ impl Model {
         let facts = self.facts(state);
         match event {
             Event::Drop(_) | Event::Retire(_) | Event::Taint(_) => {
-                let kept = |leaf| facts.roots.has(self.root_of(leaf));
+                let kept = |leaf: Leaf| facts.roots.has(self.root_of(leaf.issuer));
                 (!live_leaves(state).all(kept))
                     .then_some("no signer is forgotten while a live leaf needs its root")
             }
@@ -80,13 +80,13 @@ impl Model {
                     .served
                     .crl
                     .is_none_or(|covered| covered.has(leaf.issuer));
-                peer.served.roots.has(self.root_of(leaf)) && passes
+                peer.served.roots.has(self.root_of(leaf.issuer)) && passes
             })
         })
     }
 
     fn all_are_anchored(&self, state: &State) -> bool {
-        live_leaves(state).all(|leaf| state.bundle.roots.has(self.root_of(leaf)))
+        live_leaves(state).all(|leaf| state.bundle.roots.has(self.root_of(leaf.issuer)))
     }
 
     fn none_is_too_young(&self, state: &State) -> bool {
@@ -96,15 +96,15 @@ impl Model {
 
     fn poller_accepts_all(&self, state: &State) -> bool {
         let mut served = state.clients.iter().filter_map(|client| client.served_leaf);
-        served.all(|leaf| !self.world.polled || state.poller.has(self.root_of(leaf)))
+        served.all(|leaf| !self.world.polled || state.poller.has(self.root_of(leaf.issuer)))
     }
 
     fn lists_are_kept(&self, state: &State) -> bool {
         !state.listed || state.bundle.roots.has(0)
     }
 
-    fn root_of(&self, leaf: Leaf) -> u8 {
-        self.world.roots[usize::from(leaf.issuer)]
+    pub(super) fn root_of(&self, issuer: u8) -> u8 {
+        self.world.roots[usize::from(issuer)]
     }
 }
 

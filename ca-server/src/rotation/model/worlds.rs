@@ -145,6 +145,11 @@ pub(super) const REVOKING: World = World {
     crl_changes: 1,
     ..BASE
 };
+pub(super) const REVOKING_TWICE: World = World {
+    name: "CRLs that change twice",
+    crl_changes: 2,
+    ..REVOKING
+};
 pub(super) const HASTY: World = World {
     name: "agents that renew early",
     hastes: 1,
@@ -193,6 +198,7 @@ pub(super) const WORLDS: &[World] = &[
     LISTED,
     TRIMMED,
     REVOKING,
+    REVOKING_TWICE,
     HASTY,
     KILLED,
     BACK,

@@ -82,7 +82,7 @@ const SVID: &[Row] = &[
         "svid-spiffe-id",
         NO_SPIFFE,
         [none, none, |p| {
-            p.subject_alt_names = vec![pki::uri("SPIFFE://cluster.local/a")]
+            p.subject_alt_names = vec![pki::uri("SPIFFE://cluster.local/a")];
         }],
     ),
     (
@@ -90,7 +90,7 @@ const SVID: &[Row] = &[
         "svid-spiffe-id",
         NO_SPIFFE,
         [none, none, |p| {
-            p.subject_alt_names = vec![pki::uri("spiffe://CLUSTER.LOCAL/a")]
+            p.subject_alt_names = vec![pki::uri("spiffe://CLUSTER.LOCAL/a")];
         }],
     ),
     (
@@ -98,7 +98,7 @@ const SVID: &[Row] = &[
         "svid-spiffe-id",
         NO_SPIFFE,
         [none, none, |p| {
-            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local/%61")]
+            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local/%61")];
         }],
     ),
     (
@@ -106,7 +106,7 @@ const SVID: &[Row] = &[
         "svid-spiffe-id",
         NO_SPIFFE,
         [none, none, |p| {
-            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local:443/a")]
+            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local:443/a")];
         }],
     ),
     (
@@ -114,7 +114,7 @@ const SVID: &[Row] = &[
         "svid-spiffe-id",
         NO_SPIFFE,
         [none, none, |p| {
-            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local/a/")]
+            p.subject_alt_names = vec![pki::uri("spiffe://cluster.local/a/")];
         }],
     ),
     (
