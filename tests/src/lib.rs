@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod binaries;
 pub mod ca;
+pub mod cacerts;
 pub mod doubles;
 pub mod faketime;
 pub mod impostor;

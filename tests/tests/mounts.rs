@@ -15,6 +15,8 @@ use tests::agent::key_and_csr;
 use tests::binaries::binaries;
 use tests::ca::Setup;
 use tests::ca::TestCa;
+use tests::cacerts::Cacerts;
+use tests::cacerts::Volume;
 use tests::jwt::TokenIssuer;
 use tests::load::Load;
 use tests::load::Seen;
@@ -23,6 +25,7 @@ use tests::mount::Mount;
 use tests::mount::group_is_on;
 use tests::mount::skip;
 use tests::poll::until;
+use tests::poll::wait_for;
 use tonic::Code;
 
 /// Readiness is looked at every ten seconds at most, and the ledger comes back within five.
@@ -243,4 +246,51 @@ async fn a_rotation_that_a_full_disk_interrupts_goes_on_by_itself_when_there_is_
         is_new.then_some(())
     };
     until("the new root alone", SECONDS, over).await;
+}
+
+#[test]
+fn a_bundle_that_cannot_be_copied_waits_until_it_can_and_the_old_one_signs() {
+    if !group_is_on() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let (cacerts, data_dir) = (work.path().join("cacerts"), work.path().join("data"));
+    let (old, new) = (Cacerts::make(), Cacerts::make());
+    let mut volume = Volume::new(cacerts.clone());
+    volume.put_bundle(&old);
+    let copies = Mount::tmpfs(&data_dir.join("signers"), "1m");
+    let ca = TestCa::start_with(Setup {
+        root_ca_dir: Some(cacerts),
+        flags: vec!["--reload-interval=200ms".to_owned()],
+        ..on(&data_dir)
+    });
+    let metric = |line: &str| ca.http_get("/metrics").1.contains(line);
+    let becomes = |line: &str| wait_for(SECONDS, || metric(line).then_some(()));
+    let refusals = || {
+        let lines = ca.log().into_iter().map(|line| line.to_string());
+        let refusals = lines.filter(|line| line.contains("keeping the last good CA"));
+        refusals.collect::<Vec<_>>()
+    };
+    let filler = copies.fill();
+    volume.put_bundle(&new);
+    becomes("signet_ca_bundle_reload_failures 1\n");
+    assert!(refusals()[0].contains("No space left on device"));
+    fs::remove_file(filler).unwrap();
+    wait_for(SECONDS, || (ca.roots_pem() != old.root).then_some(()));
+    becomes("signet_ca_bundle_in_sync 1\n");
+
+    copies.remount("ro");
+    let third = Cacerts::make();
+    let before = ca.roots_pem();
+    volume.put_bundle(&third);
+    becomes("signet_ca_bundle_reload_failures 2\n");
+    let said = refusals()[1].clone();
+    for part in ["signers", "Read-only file system"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!ca.roots_pem().contains(&third.root) && before.contains(&new.root));
+    copies.remount("rw");
+    becomes("signet_ca_bundle_in_sync 1\n");
+    assert!(ca.roots_pem().contains(third.root.trim()));
+    assert_eq!(refusals().len(), 2, "each is said once");
 }

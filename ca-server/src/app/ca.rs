@@ -130,6 +130,7 @@ fn settings(config: &Config) -> conductor::Settings {
         },
         rotation_ttl: config.rotation_ttl,
         keeps_copies: config.keeps_copies,
+        reload_interval: config.reload_interval,
     }
 }
 

@@ -14,6 +14,7 @@ use proto::certificate::Fingerprint;
 use super::Source;
 use super::bundle;
 use super::bundle::BundleError;
+use super::bundle::Content;
 use super::bundle::Loaded;
 use super::replace_file::sync_dir;
 
@@ -32,28 +33,30 @@ impl Vault {
         }
     }
 
-    /// Copies the bundle in `from`, whose issuing certificate is `issuer`. An earlier copy of it is brought up to date.
+    /// Copies `content`, the bundle whose issuing certificate is `issuer`. An earlier copy of it gives way as a whole.
     ///
     /// # Errors
-    /// When it cannot be written, or the files in `from` were replaced meanwhile: what is there then is no whole copy,
-    /// and [`Self::load`] refuses it.
+    /// When it cannot be written, or does not work. An earlier copy is as it was.
     pub fn keep(
         &self,
-        from: &Path,
+        content: &Content,
         issuer: &Fingerprint,
         now: SystemTime,
     ) -> Result<(), VaultError> {
+        self.recover(issuer, now);
         let to = self.path(issuer);
-        bundle::copy(from, &to).map_err(|source| VaultError::Io {
-            path: to.clone(),
-            source,
-        })?;
-        match self.load(issuer, now) {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) | Err(_) => Err(VaultError::Changed {
-                dir: from.to_owned(),
-            }),
+        let kept = Content::read(&to).ok().and_then(|kept| kept.hash());
+        if kept.is_some() && kept == content.hash() {
+            return Ok(());
         }
+        let new = self.new_path(issuer);
+        let written = remove(&new).and_then(|()| content.write(&new));
+        written.map_err(failed(&new))?;
+        if let Err(error) = open(&new, issuer, now) {
+            remove(&new).map_err(failed(&new))?;
+            return Err(error);
+        }
+        self.put_in_place(issuer).map_err(failed(&to))
     }
 
     /// The signer of `issuer`; `None` where there is no copy of it.
@@ -65,15 +68,12 @@ impl Vault {
         issuer: &Fingerprint,
         now: SystemTime,
     ) -> Result<Option<Loaded>, VaultError> {
+        self.recover(issuer, now);
         let dir = self.path(issuer);
         if !dir.exists() {
             return Ok(None);
         }
-        let loaded = bundle::load(&dir, now)?;
-        let found = loaded.generation.issuer().fingerprint();
-        if found != *issuer {
-            return Err(VaultError::Other { dir, found });
-        }
+        let loaded = open(&dir, issuer, now)?;
         Ok(Some(Loaded {
             generation: loaded.generation.with_source(Source::PluggedIn { dir }),
             ..loaded
@@ -85,21 +85,109 @@ impl Vault {
     /// # Errors
     /// Some files may be left.
     pub fn destroy(&self, issuer: &Fingerprint) -> Result<(), VaultError> {
-        let path = self.path(issuer);
-        let failed = |source| VaultError::Io {
-            path: path.clone(),
-            source,
+        for path in [
+            self.new_path(issuer),
+            self.old_path(issuer),
+            self.path(issuer),
+        ] {
+            remove(&path).map_err(failed(&path))?;
+        }
+        match self.dir.exists() {
+            true => sync_dir(&self.dir).map_err(failed(&self.dir)),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes the copies of all others than `held`: a crash left them, and nobody else would know of their keys.
+    /// Answers how many there were.
+    ///
+    /// # Errors
+    /// Some may be left.
+    pub fn destroy_others(&self, held: &[Fingerprint]) -> Result<u32, VaultError> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries.map_err(failed(&self.dir))?,
         };
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
-            Ok(()) => sync_dir(&self.dir).map_err(failed),
+        let mut kept: Vec<PathBuf> = held.iter().map(|issuer| self.path(issuer)).collect();
+        // A copy that could not be put in place yet.
+        let waiting = held.iter().filter(|issuer| !self.path(issuer).exists());
+        kept.extend(waiting.map(|issuer| self.new_path(issuer)));
+        let mut gone = 0;
+        for entry in entries {
+            let path = entry.map_err(failed(&self.dir))?.path();
+            if is_copy(&path) && !kept.contains(&path) {
+                remove(&path).map_err(failed(&path))?;
+                gone += 1;
+            }
+        }
+        if gone > 0 {
+            sync_dir(&self.dir).map_err(failed(&self.dir))?;
+        }
+        Ok(gone)
+    }
+
+    fn put_in_place(&self, issuer: &Fingerprint) -> io::Result<()> {
+        let (to, old) = (self.path(issuer), self.old_path(issuer));
+        remove(&old)?;
+        if to.exists() {
+            fs::rename(&to, &old)?;
+        }
+        fs::rename(self.new_path(issuer), &to)?;
+        sync_dir(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), sync_dir)?;
+        remove(&old)
+    }
+
+    /// A crash between two renames leaves the new copy under its first name. One that is not whole lacks its key.
+    fn recover(&self, issuer: &Fingerprint, now: SystemTime) {
+        let (to, new) = (self.path(issuer), self.new_path(issuer));
+        if !to.exists() && open(&new, issuer, now).is_ok() {
+            // On a disk that cannot be written it stays, and counts as gone.
+            let _tried_again = fs::rename(new, to);
         }
     }
 
     fn path(&self, issuer: &Fingerprint) -> PathBuf {
         self.dir.join(issuer.to_string())
     }
+
+    fn new_path(&self, issuer: &Fingerprint) -> PathBuf {
+        self.dir.join(format!("{issuer}.new"))
+    }
+
+    fn old_path(&self, issuer: &Fingerprint) -> PathBuf {
+        self.dir.join(format!("{issuer}.old"))
+    }
+}
+
+fn open(dir: &Path, issuer: &Fingerprint, now: SystemTime) -> Result<Loaded, VaultError> {
+    let loaded = bundle::load(dir, now)?;
+    let found = loaded.generation.issuer().fingerprint();
+    match found == *issuer {
+        true => Ok(loaded),
+        false => Err(VaultError::Other {
+            dir: dir.to_owned(),
+            found,
+        }),
+    }
+}
+
+/// Other things may be there too, where this is a file system of its own.
+fn is_copy(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    name.len() == SHA_256 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> VaultError {
+    let path = path.to_owned();
+    |source| VaultError::Io { path, source }
 }
 
 /// Why there is no copy.
@@ -109,12 +197,6 @@ pub enum VaultError {
     /// The copy does not make a signer.
     #[error("the kept copy of a CA bundle does not work")]
     Bundle(#[from] BundleError),
-    /// The files are not those that were to be copied.
-    #[error("the files in {} changed while they were copied; they are read again", dir.display())]
-    Changed {
-        /// The operator's directory.
-        dir: PathBuf,
-    },
     /// The system refused.
     #[error("cannot read or write {}", path.display())]
     Io {
@@ -133,6 +215,9 @@ pub enum VaultError {
     },
 }
 
+/// Length of a fingerprint in hex.
+const SHA_256: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +230,8 @@ mod tests {
         let vault = Vault::of(data_dir.path());
         let issuer = made.certificate("issuer").fingerprint();
         assert!(vault.load(&issuer, now).unwrap().is_none());
-        vault.keep(&made.bundle(), &issuer, now).unwrap();
+        let content = Content::read(&made.bundle()).unwrap();
+        vault.keep(&content, &issuer, now).unwrap();
         fs::remove_dir_all(made.bundle()).unwrap();
         let loaded = vault.load(&issuer, now).unwrap().unwrap();
         assert_eq!(loaded.generation.issuer().fingerprint(), issuer);
@@ -160,8 +246,46 @@ mod tests {
         let now = made.time_of("issuer");
         let vault = Vault::of(data_dir.path());
         let other = Fingerprint::of(b"another");
-        let refusal = vault.keep(&made.bundle(), &other, now).unwrap_err();
-        assert!(matches!(refusal, VaultError::Changed { .. }), "{refusal}");
-        assert!(vault.load(&other, now).is_err());
+        let content = Content::read(&made.bundle()).unwrap();
+        let refusal = vault.keep(&content, &other, now).unwrap_err();
+        assert!(matches!(refusal, VaultError::Other { .. }), "{refusal}");
+        assert!(vault.load(&other, now).unwrap().is_none());
+        assert_eq!(vault.destroy_others(&[]).unwrap(), 0, "nothing is left");
+    }
+
+    /// As far as the second copy may have come when the power went.
+    #[test]
+    fn a_copy_that_is_replaced_is_there_whenever_the_power_goes() {
+        let (made, data_dir) = (TestBundle::good(), tempfile::tempdir().unwrap());
+        let now = made.time_of("issuer");
+        let vault = Vault::of(data_dir.path());
+        let issuer = made.certificate("issuer").fingerprint();
+        let content = Content::read(&made.bundle()).unwrap();
+        vault.keep(&content, &issuer, now).unwrap();
+        let is_there = || vault.load(&issuer, now).unwrap().is_some();
+        let (to, new) = (vault.path(&issuer), vault.new_path(&issuer));
+        content.write(&new).unwrap();
+        fs::remove_file(new.join("ca-key.pem")).unwrap();
+        assert!(is_there(), "half of the new one is written");
+        content.write(&new).unwrap();
+        fs::rename(&to, vault.old_path(&issuer)).unwrap();
+        assert!(is_there(), "the old one is out of the way");
+        assert_eq!(vault.destroy_others(&[issuer]).unwrap(), 1, "the old one");
+        assert!(is_there());
+    }
+
+    #[test]
+    fn copies_of_nobody_who_is_held_are_destroyed() {
+        let (made, data_dir) = (TestBundle::good(), tempfile::tempdir().unwrap());
+        let vault = Vault::of(data_dir.path());
+        assert_eq!(vault.destroy_others(&[]).unwrap(), 0);
+        let issuer = made.certificate("issuer").fingerprint();
+        let content = Content::read(&made.bundle()).unwrap();
+        let now = made.time_of("issuer");
+        vault.keep(&content, &issuer, now).unwrap();
+        fs::create_dir(data_dir.path().join("signers/lost+found")).unwrap();
+        assert_eq!(vault.destroy_others(&[issuer]).unwrap(), 0);
+        assert_eq!(vault.destroy_others(&[]).unwrap(), 1);
+        assert!(vault.load(&issuer, now).unwrap().is_none());
     }
 }

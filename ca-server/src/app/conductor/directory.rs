@@ -1,5 +1,7 @@
 //! What is in the operator's directory, compared with what is loaded? Remembers what was seen and what came of it.
 
+use std::time::Duration;
+
 use proto::certificate::Fingerprint;
 
 use crate::rotation::DirectoryReport;
@@ -14,8 +16,8 @@ pub(in crate::app) struct Directory {
     pub(super) on_disk: Option<Fingerprint>,
     /// Why what is there is not loaded.
     pub(super) failure: Option<Failure>,
-    /// How often in a row the directory was there, with none of the files.
-    pub(super) empty_looks: u32,
+    /// Since when the directory is there with none of the files, on a clock that only goes forward.
+    pub(super) empty_since: Option<Duration>,
     /// How often something could not be loaded.
     pub(super) failures: u64,
     /// How often something was loaded.
@@ -46,7 +48,7 @@ impl Directory {
 
     /// Notes that what is there is what is loaded.
     pub(super) fn note_loaded(&mut self, hash: Option<Fingerprint>) {
-        if self.loaded != hash {
+        if hash.is_some() && self.loaded != hash {
             self.reloads += 1;
         }
         self.loaded = hash;

@@ -4,6 +4,8 @@ use std::io;
 use std::time::SystemTime;
 
 use proto::certificate::Fingerprint;
+use tokio::task::spawn_blocking;
+use tracing::debug;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -13,63 +15,92 @@ use super::super::report;
 use super::Conductor;
 use super::directory::Failure;
 use super::signers::describe;
-use crate::authority::bundle;
-use crate::authority::bundle::Loaded;
+use crate::authority::Generation;
+use crate::authority::Source;
+use crate::authority::bundle::BundleError;
+use crate::authority::bundle::Content;
 use crate::authority::self_signed;
 use crate::rotation::Origin;
+use crate::rotation::Record;
 use crate::rotation::Refusal;
 use crate::x509::SystemEntropy;
 
 impl Conductor {
-    /// Looks at the operator's directory, and takes what is new there.
+    /// Looks at the operator's directory, and takes what is new there. What does not work is noted, and tried again at
+    /// the next look: a disk may have room then, a date may have come.
     pub(super) async fn look(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.directory.looks += 1;
-        let hash = match bundle::hash(&self.settings.root_ca_dir) {
-            Ok(hash) => hash,
+        let dir = self.settings.root_ca_dir.clone();
+        let read = spawn_blocking(move || Content::read(&dir)).await;
+        let content = match read.unwrap_or_else(|ended| Err(ended.into())) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                debug!(%error, "the CA bundle is looked at again");
+                return Ok(());
+            }
             Err(error) => {
                 self.note_unreadable(&error);
                 return Ok(());
             }
         };
+        let hash = content.hash();
         self.directory.on_disk = hash;
         match hash {
             None => self.note_empty(now).await,
             Some(hash) => {
-                self.directory.empty_looks = 0;
-                self.take_if_new(hash, now).await
+                self.directory.empty_since = None;
+                self.take_if_new(&content, hash, now).await;
             }
         }
+        Ok(())
     }
 
     /// A directory that is not there is never a removal: it may be on its way back.
     fn note_unreadable(&mut self, error: &io::Error) {
         self.directory.on_disk = None;
-        let is_expected =
-            error.kind() == io::ErrorKind::NotFound && self.directory.loaded.is_none();
-        if is_expected {
-            self.directory.failure = None;
+        self.directory.empty_since = None;
+        if error.kind() == io::ErrorKind::NotFound && !self.is_plugged_in() {
+            self.directory.note_loaded(None);
             return;
         }
         let dir = self.settings.root_ca_dir.display();
         let message = format!(
-            "{dir} cannot be read: {error}; going on with the copy of what was there, put it back or mount it again"
+            "{dir} cannot be read: {error}; going on with what was there, put it back or mount it again"
         );
         self.note_failure(None, message);
     }
 
-    /// One that is there without any of the files is a removal, when it is so twice.
-    async fn note_empty(&mut self, now: SystemTime) -> Result<(), CaError> {
-        self.directory.empty_looks = self.directory.empty_looks.saturating_add(1);
-        let active = self.record.next_signer();
-        let active = active.or_else(|| self.record.active_signer());
-        let is_plugged_in = active.is_some_and(|signer| signer.origin == Origin::PluggedIn);
-        if self.directory.empty_looks < LOOKS_OF_A_REMOVAL || !is_plugged_in {
-            return Ok(());
+    /// Whether the last signer that came is an operator's.
+    fn is_plugged_in(&self) -> bool {
+        let waiting = self.record.next_signer();
+        let last = waiting.or_else(|| self.record.active_signer());
+        last.is_some_and(|signer| signer.origin == Origin::PluggedIn)
+    }
+
+    /// One that is there without any of the files is a removal, when it still is so an interval later.
+    async fn note_empty(&mut self, now: SystemTime) {
+        if !self.is_plugged_in() {
+            self.directory.note_loaded(None);
+            return;
         }
-        warn!(dir = %self.settings.root_ca_dir.display(), "the CA bundle was removed: going over to the self-signed CA");
-        self.directory.note_loaded(None);
-        let waiting = self.record.active_signer();
-        if waiting.is_some_and(|signer| signer.origin == Origin::SelfSigned) {
+        let elapsed = self.started.elapsed();
+        let since = *self.directory.empty_since.get_or_insert(elapsed);
+        // Hints may come one upon the other while files are moved away and new ones in.
+        if elapsed <= since || elapsed - since < self.settings.reload_interval {
+            return;
+        }
+        match self.go_self_signed(now).await {
+            Ok(()) => {
+                warn!(dir = %self.settings.root_ca_dir.display(), "the CA bundle was removed: going over to the self-signed CA");
+                self.directory.note_loaded(None);
+            }
+            Err(error) => self.note_failure(None, report::chain_of(&error)),
+        }
+    }
+
+    async fn go_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let active = self.record.active_signer();
+        if active.is_some_and(|signer| signer.origin == Origin::SelfSigned) {
             let record = self.record.abort(None, now)?;
             return self.commit(record, now).await;
         }
@@ -77,10 +108,7 @@ impl Conductor {
         self.introduce(generation, true, now).await
     }
 
-    fn dormant_or_new_root(
-        &mut self,
-        now: SystemTime,
-    ) -> Result<crate::authority::Generation, CaError> {
+    fn dormant_or_new_root(&mut self, now: SystemTime) -> Result<Generation, CaError> {
         let held = self
             .record
             .signers
@@ -99,92 +127,109 @@ impl Conductor {
         )?)
     }
 
-    async fn take_if_new(&mut self, hash: Fingerprint, now: SystemTime) -> Result<(), CaError> {
+    async fn take_if_new(&mut self, content: &Content, hash: Fingerprint, now: SystemTime) {
         let is_aborted = self.record.aborted.as_deref() == Some(&hash.to_string());
-        let failed_before = |failure: &Failure| failure.hash == Some(hash);
-        if self.directory.loaded == Some(hash) {
+        if self.directory.loaded == Some(hash) || is_aborted {
             self.directory.failure = None;
-            return Ok(());
+            return;
         }
-        if is_aborted || self.directory.failure.as_ref().is_some_and(failed_before) {
-            return Ok(());
-        }
-        match bundle::load(&self.settings.root_ca_dir, now) {
-            Ok(loaded) => self.take(loaded, hash, now).await,
-            Err(error) => {
-                // Half-written files are looked at again as soon as they change.
-                let message = report::chain_of(&error);
-                self.note_failure(Some(hash), message);
-                Ok(())
-            }
+        match self.take(content, now).await {
+            Ok(()) => self.directory.note_loaded(Some(hash)),
+            Err(error) => self.note_failure(Some(hash), report::chain_of(&error)),
         }
     }
 
-    async fn take(
-        &mut self,
-        loaded: Loaded,
-        hash: Fingerprint,
-        now: SystemTime,
-    ) -> Result<(), CaError> {
-        if bundle::hash(&self.settings.root_ca_dir).ok().flatten() != Some(hash) {
-            // Replaced while it was read: what was loaded may be of two moments.
-            return Ok(());
-        }
+    /// May be done again after it failed, however far it came.
+    async fn take(&mut self, content: &Content, now: SystemTime) -> Result<(), CaError> {
+        let loaded = content.load(now)?;
         let issuer = loaded.generation.issuer().fingerprint();
-        if let Some(not_after) = loaded.expired
-            && self.record.active != issuer
-        {
-            let ended = humantime::format_rfc3339_seconds(not_after);
-            let dir = self.settings.root_ca_dir.display();
-            let message = format!(
-                "{dir}: the chain of {issuer} ended at {ended}: put a bundle there that is valid"
-            );
-            self.note_failure(Some(hash), message);
-            return Ok(());
+        if loaded.expired.is_some() && self.record.active != issuer {
+            let report = Box::new(loaded.report);
+            return Err(BundleError::Refused { report }.into());
         }
-        report::bundle_warnings(&loaded.report);
+        let record = self.after_introducing(&loaded.generation, true, now)?;
+        // Only what may come is copied, and it is copied before anything depends on it.
         if self.settings.keeps_copies {
-            self.vault.keep(&self.settings.root_ca_dir, &issuer, now)?;
+            self.vault.keep(content, &issuer, now)?;
         }
-        let taken = self.introduce(loaded.generation, true, now).await;
-        match taken {
-            Ok(()) => {
-                info!(%issuer, "CA bundle loaded");
-                self.directory.note_loaded(Some(hash));
-                Ok(())
-            }
-            Err(CaError::Rotation(refusal)) => {
-                self.note_failure(Some(hash), refusal.to_string());
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        self.adopt(loaded.generation, record, now).await?;
+        report::bundle_warnings(&loaded.report);
+        info!(%issuer, "CA bundle loaded");
+        self.destroy_leftovers();
+        Ok(())
     }
 
     /// Takes `generation` as the next signer, or what is new about one that is held.
     pub(super) async fn introduce(
         &mut self,
-        generation: crate::authority::Generation,
+        generation: Generation,
         auto: bool,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let signer = describe(&generation, now);
-        let (issuer, is_held) = (signer.issuer, self.record.signer(&signer.issuer).is_some());
-        let known = match is_held {
-            true => self.record.refresh(signer.clone(), now)?,
-            false => self.record.clone(),
+        let record = self.after_introducing(&generation, auto, now)?;
+        // Files that were given up stay so, whoever else comes.
+        let aborted = self.record.aborted.clone();
+        let record = Record { aborted, ..record };
+        self.adopt(generation, record, now).await
+    }
+
+    fn after_introducing(
+        &self,
+        generation: &Generation,
+        auto: bool,
+        now: SystemTime,
+    ) -> Result<Record, Refusal> {
+        let signer = describe(generation, now);
+        let known = match self.record.signer(&signer.issuer) {
+            Some(_) => self.record.refresh(signer.clone(), now)?,
+            None => self.record.clone(),
         };
-        let record = match known.introduce(signer, auto, now) {
-            Ok(record) => record,
+        match known.introduce(signer, auto, now) {
             // The same signer with other roots beside it, or nothing new at all.
-            Err(Refusal::AlreadyActive { .. } | Refusal::AlreadyNext { .. }) => known,
-            Err(refusal) => return Err(refusal.into()),
-        };
+            Err(Refusal::AlreadyActive { .. } | Refusal::AlreadyNext { .. }) => Ok(Record {
+                aborted: None,
+                ..known
+            }),
+            introduced => introduced,
+        }
+    }
+
+    async fn adopt(
+        &mut self,
+        generation: Generation,
+        record: Record,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let issuer = generation.issuer().fingerprint();
+        let is_ours = matches!(generation.source(), Source::SelfSigned { .. });
+        let was_held = self.signers.get(&issuer).is_some();
         self.signers.put(generation);
-        let is_new_material = record == self.record && self.record.signer(&issuer).is_some();
-        match is_new_material {
+        let adopted = match record == self.record {
             true => self.enact(now).await,
             false => self.commit(record, now).await,
+        };
+        if adopted.is_err() && !was_held && self.record.signer(&issuer).is_none() {
+            self.signers.remove(&issuer);
+            // Each new attempt makes another one.
+            if is_ours {
+                self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer)?;
+            }
+        }
+        adopted
+    }
+
+    /// Nobody would know of copies of keys that a crash left.
+    pub(super) fn destroy_leftovers(&self) {
+        let held = self.record.signers.iter().map(|signer| signer.issuer);
+        match self.vault.destroy_others(&held.collect::<Vec<_>>()) {
+            Ok(0) => {}
+            Ok(copies) => info!(
+                copies,
+                "copies of CA bundles that nobody needs were destroyed"
+            ),
+            Err(error) => {
+                warn!(error = %report::chain_of(&error), "copies of CA bundles that nobody needs are left");
+            }
         }
     }
 
@@ -202,6 +247,3 @@ impl Conductor {
         }
     }
 }
-
-/// A volume may be empty for a moment while it is filled anew.
-const LOOKS_OF_A_REMOVAL: u32 = 2;

@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub(super) rotation_ttl: Duration,
     /// Whether an operator's bundle is copied, with its key.
     pub(super) keeps_copies: bool,
+    /// The longest time between two looks at an operator's bundle.
+    pub(super) reload_interval: Duration,
 }
 
 /// The one who changes what is in force.

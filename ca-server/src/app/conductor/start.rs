@@ -22,6 +22,8 @@ use super::store;
 use crate::authority::Authority;
 use crate::authority::Generation;
 use crate::authority::bundle;
+use crate::authority::bundle::BundleError;
+use crate::authority::bundle::Content;
 use crate::authority::bundle::Presence;
 use crate::authority::polls::Polls;
 use crate::authority::self_signed;
@@ -80,6 +82,7 @@ pub(in crate::app) async fn open_ca(
         conductor.replace_lost(replacement, now).await?;
     }
     conductor.enact(now).await?;
+    conductor.destroy_leftovers();
     conductor.look(now).await?;
     conductor.bring_up_to_date(now).await?;
     announce::retained_roots(&conductor.authority.current());
@@ -127,8 +130,15 @@ fn from_record(
 impl Found {
     /// The operator's files may be those of the active signer, or what is to take its place.
     fn read_directory(&mut self, settings: &Settings, now: SystemTime) {
-        let Ok(loaded) = bundle::load(&settings.root_ca_dir, now) else {
-            return;
+        let loaded = match bundle::load(&settings.root_ca_dir, now) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                // With a copy, this is for the first look to say.
+                if self.signers.get(&self.record.active).is_none() {
+                    error!(error = %report::chain_of(&error), "the CA bundle cannot take the place of a key that is not here");
+                }
+                return;
+            }
         };
         let issuer = loaded.generation.issuer().fingerprint();
         let is_held = self.record.signer(&issuer).is_some();
@@ -190,17 +200,20 @@ fn plugged_in_signer(
     now: SystemTime,
 ) -> Result<Generation, CaError> {
     let dir = &settings.root_ca_dir;
-    let hash = bundle::hash(dir).ok().flatten();
-    let loaded = bundle::load(dir, now)?;
+    let content = Content::read(dir).map_err(|source| BundleError::Unreadable {
+        dir: dir.clone(),
+        source,
+    })?;
+    let loaded = content.load(now)?;
     report::bundle_warnings(&loaded.report);
     if let Some(not_after) = loaded.expired {
         let not_after = humantime::format_rfc3339_seconds(not_after);
         error!(%not_after, "the CA bundle has expired: nothing is issued until it is replaced");
     }
     if settings.keeps_copies {
-        vault.keep(dir, &loaded.generation.issuer().fingerprint(), now)?;
+        vault.keep(&content, &loaded.generation.issuer().fingerprint(), now)?;
     }
-    directory.note_loaded(hash);
+    directory.note_loaded(content.hash());
     Ok(loaded.generation)
 }
 

@@ -1,13 +1,17 @@
-//! Did anything in the directory change? One hash over all files of a bundle, and a private copy of them.
+//! What is in the directory of a bundle at one moment? All its files are read at once, and judged, hashed and copied from
+//! memory: nobody can replace them in between.
 //!
 //! Names, times and inode numbers say nothing: a volume may keep its times, a link may be swapped. Only bytes count.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -17,9 +21,122 @@ use zeroize::Zeroizing;
 use super::CRL;
 use super::Layout;
 use super::files::MAX_LEN;
-use super::snapshot;
 use crate::authority::replace_file::replace_file;
 use crate::authority::replace_file::sync_dir;
+
+/// The files of a bundle, as they were together.
+pub struct Content {
+    dir: PathBuf,
+    files: Vec<(&'static str, Entry)>,
+}
+
+/// What is under one of the names.
+#[derive(PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A file, up to one byte more than a bundle's file may have.
+    File {
+        bytes: Zeroizing<Vec<u8>>,
+        mode: u32,
+    },
+    /// A directory, a pipe, or the like.
+    NotAFile,
+    /// What the system said.
+    Unreadable { reason: String },
+}
+
+impl Content {
+    /// Reads the files of a bundle in `dir`, through one look at the links on the way, until two readings agree.
+    ///
+    /// # Errors
+    /// When the directory is not there or cannot be searched; [`io::ErrorKind::ResourceBusy`] when its files change
+    /// faster than they can be read.
+    pub fn read(dir: &Path) -> io::Result<Self> {
+        let mut before = read(dir)?;
+        for _ in 0..MOST_READINGS {
+            let files = read(dir)?;
+            if files == before {
+                let dir = dir.to_owned();
+                return Ok(Self { dir, files });
+            }
+            before = files;
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "the files change faster than they can be read",
+        ))
+    }
+
+    /// A directory with none of the files.
+    pub(super) fn none(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            files: Vec::new(),
+        }
+    }
+
+    /// SHA-256 over names and contents; `None` when none of the files is there.
+    #[must_use]
+    pub fn hash(&self) -> Option<Fingerprint> {
+        let mut all = Zeroizing::new(Vec::new());
+        for (name, entry) in &self.files {
+            all.extend_from_slice(name.as_bytes());
+            match entry {
+                Entry::File { bytes, .. } => {
+                    all.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+                    all.extend_from_slice(bytes);
+                }
+                // Longer than any file can be.
+                Entry::NotAFile => all.extend_from_slice(&u64::MAX.to_be_bytes()),
+                Entry::Unreadable { .. } => all.extend_from_slice(&(u64::MAX - 1).to_be_bytes()),
+            }
+        }
+        (!self.files.is_empty()).then(|| Fingerprint::of(&all))
+    }
+
+    /// Writes the files to `to`, each with mode 0600, and syncs them. The key comes last.
+    ///
+    /// # Errors
+    /// `to` may hold some of the files then, each of them whole.
+    pub fn write(&self, to: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).recursive(true).create(to)?;
+        for (name, entry) in &self.files {
+            if let Entry::File { bytes, .. } = entry {
+                replace_file(&to.join(name), bytes, 0o600)?;
+            }
+        }
+        sync_dir(to)
+    }
+
+    /// Where it was read.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Entry> {
+        let mut files = self.files.iter();
+        files
+            .find(|(known, _)| *known == name)
+            .map(|(_, entry)| entry)
+    }
+}
+
+/// The names alone: one of the files is a key.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.files.iter().map(|(name, _)| name);
+        f.debug_set().entries(names).finish()
+    }
+}
+
+/// Where the files of the bundle in `dir` really are, and the ways there: whoever waits for changes looks at these.
+#[must_use]
+pub fn places(dir: &Path) -> BTreeSet<PathBuf> {
+    let files = names().into_iter().map(|name| dir.join(name));
+    let links = files.chain([dir.to_owned(), dir.join("..data")]);
+    let mut places: BTreeSet<PathBuf> = links.filter_map(|it| it.canonicalize().ok()).collect();
+    places.insert(dir.to_owned());
+    places
+}
 
 /// Every name that may belong to a bundle, in the order in which they are hashed and copied: the key last, so
 /// that a copy that was cut short lacks it.
@@ -43,78 +160,59 @@ fn names() -> Vec<&'static str> {
     names
 }
 
-/// SHA-256 over names and contents of all files of a bundle in `dir`, read through one look at `..data`; `None`
-/// when none is there.
-///
-/// # Errors
-/// When a file is there and cannot be read, or the directory is not there.
-pub fn hash(dir: &Path) -> io::Result<Option<Fingerprint>> {
-    fs::metadata(dir)?;
-    let files = read(&snapshot(dir))?;
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let mut all = Zeroizing::new(Vec::new());
-    for (name, content) in files {
-        all.extend_from_slice(name.as_bytes());
-        all.extend_from_slice(&(content.len() as u64).to_be_bytes());
-        all.extend_from_slice(&content);
-    }
-    Ok(Some(Fingerprint::of(&all)))
-}
-
-/// Copies the files of the bundle in `dir` to `to`, each with mode 0600, synced. What `to` has besides is removed.
-///
-/// # Errors
-/// `to` may hold some of the files then, each of them whole.
-pub fn copy(dir: &Path, to: &Path) -> io::Result<()> {
-    let files = read(&snapshot(dir))?;
-    DirBuilder::new().mode(0o700).recursive(true).create(to)?;
-    for name in names() {
-        match files.iter().find(|(known, _)| *known == name) {
-            Some((_, content)) => replace_file(&to.join(name), content, 0o600)?,
-            None => remove(&to.join(name))?,
+/// Kubernetes keeps a volume's files behind the link `..data` and renames that on a change, others swap a link to the
+/// whole directory: one look at the links, and all files are of the same moment.
+fn read(dir: &Path) -> io::Result<Vec<(&'static str, Entry)>> {
+    if let Ok(data) = dir.join("..data").canonicalize() {
+        let files = read_all(&data)?;
+        if !files.is_empty() {
+            return Ok(files);
         }
     }
-    sync_dir(to)?;
-    to.parent().map_or(Ok(()), sync_dir)
+    read_all(&dir.canonicalize()?)
 }
 
-fn read(dir: &Path) -> io::Result<Vec<Named>> {
+fn read_all(dir: &Path) -> io::Result<Vec<(&'static str, Entry)>> {
     let mut files = Vec::new();
     for name in names() {
-        if let Some(content) = content(&dir.join(name))? {
-            files.push((name, content));
+        if let Some(entry) = entry(&dir.join(name))? {
+            files.push((name, entry));
         }
     }
     Ok(files)
 }
 
-/// A file's name and content.
-type Named = (&'static str, Zeroizing<Vec<u8>>);
-
-/// `None` when there is no such file. What is not a regular file, or too long for a bundle, counts as its beginning:
-/// judging it is done elsewhere.
-fn content(path: &PathBuf) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Ok(Some(Zeroizing::new(Vec::new()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+/// `None` when there is no such file.
+fn entry(path: &Path) -> io::Result<Option<Entry>> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A name that leads nowhere is no absent name: nobody meant to remove the bundle.
+            return Ok(path.is_symlink().then(|| Entry::Unreadable {
+                reason: "the link leads nowhere".to_owned(),
+            }));
+        }
         Err(error) => return Err(error),
+    };
+    // A pipe would keep the reader waiting for ever.
+    if !metadata.is_file() {
+        return Ok(Some(Entry::NotAFile));
     }
-    let mut content = Zeroizing::new(Vec::new());
-    File::open(path)?
-        .take(MAX_LEN + 1)
-        .read_to_end(&mut content)?;
-    Ok(Some(content))
+    let mode = metadata.permissions().mode() & 0o777;
+    let mut bytes = Zeroizing::new(Vec::new());
+    let opened = File::open(path);
+    let read = opened.and_then(|file| file.take(MAX_LEN + 1).read_to_end(&mut bytes));
+    Ok(match read {
+        Ok(_) => Some(Entry::File { bytes, mode }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(Entry::Unreadable {
+            reason: error.to_string(),
+        }),
+    })
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
+/// Two that agree are enough, and all but a file that is written without pause agrees long before that.
+const MOST_READINGS: u32 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -122,6 +220,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    fn hash(dir: &Path) -> io::Result<Option<Fingerprint>> {
+        Content::read(dir).map(|content| content.hash())
+    }
 
     fn write(dir: &Path, name: &str, content: &str) {
         fs::write(dir.join(name), content).unwrap();
@@ -162,27 +264,69 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_its_owners_alone_and_loses_what_the_original_lost() {
+    fn a_link_that_leads_nowhere_is_no_absent_file() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("..data/ca-key.pem", dir.path().join("ca-key.pem")).unwrap();
+        assert!(hash(dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_copy_is_its_owners_alone_and_holds_what_was_read_whatever_came_later() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("deep/to"));
         let set = from.join("..1");
         fs::create_dir_all(&set).unwrap();
         symlink("..1", from.join("..data")).unwrap();
-        for name in [
-            "ca-cert.pem",
-            "ca-key.pem",
-            "cert-chain.pem",
-            "root-cert.pem",
-            CRL,
-        ] {
+        for name in names() {
             write(&set, name, name);
         }
-        copy(&from, &to).unwrap();
-        assert_eq!(hash(&to).unwrap(), hash(&from).unwrap());
-        fs::remove_file(set.join(CRL)).unwrap();
-        copy(&from, &to).unwrap();
-        assert!(!to.join(CRL).exists());
+        let content = Content::read(&from).unwrap();
+        write(&set, "ca-cert.pem", "later");
+        content.write(&to).unwrap();
+        assert_eq!(hash(&to).unwrap(), content.hash());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&to), mode(&to.join("ca-key.pem"))), (0o700, 0o600));
+    }
+
+    /// Two sets whose link is swapped as fast as it can be; every file of a set says which it is.
+    #[test]
+    fn what_is_read_is_of_one_set_however_fast_links_are_swapped() {
+        for link in ["..data", "."] {
+            let dir = tempfile::tempdir().unwrap();
+            for set in ["1", "2"] {
+                fs::create_dir(dir.path().join(set)).unwrap();
+                for name in names() {
+                    write(&dir.path().join(set), name, set);
+                }
+            }
+            let (looked_at, swapped) = match link {
+                "." => (dir.path().join("whole"), dir.path().join("whole")),
+                link => (dir.path().to_owned(), dir.path().join(link)),
+            };
+            let swap = |set: &str| {
+                symlink(dir.path().join(set), dir.path().join("new")).unwrap();
+                fs::rename(dir.path().join("new"), &swapped).unwrap();
+            };
+            swap("1");
+            let stop = std::sync::atomic::AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                        swap("2");
+                        swap("1");
+                    }
+                });
+                let read = (0..500).filter_map(|_| Content::read(&looked_at).ok());
+                let torn = |content: &Content| {
+                    let mut files = content.files.iter();
+                    let first = content.files.first().map(|(_, entry)| entry);
+                    content.files.len() != names().len()
+                        || files.any(|(_, entry)| Some(entry) != first)
+                };
+                let torn: Vec<Content> = read.filter(torn).collect();
+                stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                assert!(torn.is_empty(), "{link}: {torn:?}");
+            });
+        }
     }
 }

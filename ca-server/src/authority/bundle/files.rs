@@ -2,19 +2,13 @@
 //!
 //! Says nothing of how they fit together.
 
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
 use proto::certificate::Certificate;
-use zeroize::Zeroizing;
 
 use super::Finding;
 use super::Layout;
 use super::certificates;
+use super::content::Content;
+use super::content::Entry;
 use crate::authority::key::KeyError;
 use crate::authority::key::PrivateKey;
 
@@ -44,29 +38,29 @@ impl Files {
     }
 }
 
-/// Reads all files of a bundle.
-pub(super) fn read(dir: &Path, layout: Layout, findings: &mut Vec<Finding>) -> Files {
+/// Makes sense of all files of a bundle.
+pub(super) fn read(content: &Content, layout: Layout, findings: &mut Vec<Finding>) -> Files {
     let chain_file = layout.chain_file();
     let chain = match chain_file == layout.issuer_file() {
         true => Vec::new(),
-        false => certificates_in(dir, chain_file, findings),
+        false => certificates_in(content, chain_file, findings),
     };
     Files {
         layout,
-        issuer: certificates_in(dir, layout.issuer_file(), findings),
+        issuer: certificates_in(content, layout.issuer_file(), findings),
         chain,
-        roots: certificates_in(dir, layout.roots_file(), findings),
-        key: key_in(dir, layout.key_file(), findings),
+        roots: certificates_in(content, layout.roots_file(), findings),
+        key: key_in(content, layout.key_file(), findings),
     }
 }
 
 fn certificates_in(
-    dir: &Path,
+    content: &Content,
     file: &'static str,
     findings: &mut Vec<Finding>,
 ) -> Vec<Certificate> {
-    match content(&dir.join(file), file) {
-        Ok(content) => certificates::read(&content, file, findings),
+    match bytes(content, file) {
+        Ok(bytes) => certificates::read(bytes, file, findings),
         Err(finding) => {
             findings.push(*finding);
             Vec::new()
@@ -74,13 +68,16 @@ fn certificates_in(
     }
 }
 
-fn key_in(dir: &Path, file: &'static str, findings: &mut Vec<Finding>) -> Option<PrivateKey> {
-    let path = dir.join(file);
-    findings.extend(open_to_others(&path, file));
-    let content = content(&path, file)
+fn key_in(
+    content: &Content,
+    file: &'static str,
+    findings: &mut Vec<Finding>,
+) -> Option<PrivateKey> {
+    findings.extend(open_to_others(content, file));
+    let bytes = bytes(content, file)
         .map_err(|finding| findings.push(*finding))
         .ok()?;
-    PrivateKey::from_pem(&content)
+    PrivateKey::from_pem(bytes)
         .map_err(|error| findings.push(unusable_key(file, &error)))
         .ok()
 }
@@ -108,8 +105,10 @@ pub(super) fn unusable_key(file: &'static str, error: &KeyError) -> Finding {
     Finding::error(file, rule, error.to_string(), fix)
 }
 
-fn open_to_others(path: &Path, file: &'static str) -> Option<Finding> {
-    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+fn open_to_others(content: &Content, file: &'static str) -> Option<Finding> {
+    let Some(Entry::File { mode, .. }) = content.get(file) else {
+        return None;
+    };
     (mode & 0o077 != 0).then(|| {
         Finding::warning(
             file,
@@ -122,38 +121,32 @@ fn open_to_others(path: &Path, file: &'static str) -> Option<Finding> {
     })
 }
 
-fn content(path: &Path, file: &'static str) -> Result<Zeroizing<Vec<u8>>, Box<Finding>> {
-    let finding = |rule, seen: String, fix: &str| Box::new(Finding::error(file, rule, seen, fix));
-    let unreadable = |error: io::Error| {
+fn bytes<'a>(content: &'a Content, file: &'static str) -> Result<&'a [u8], Box<Finding>> {
+    let finding = |rule, seen: &str, fix: &str| Box::new(Finding::error(file, rule, seen, fix));
+    let unreadable = |reason: &str| {
         let fix = "give the server's user read permission";
-        finding("readable", format!("cannot be read: {error}"), fix)
+        finding("readable", &format!("cannot be read: {reason}"), fix)
     };
-    // A pipe would keep the reader waiting for ever.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        let seen = "this is not a regular file".to_owned();
-        return Err(finding("regular-file", seen, "put a PEM file there"));
-    }
-    let mut content = Zeroizing::new(Vec::new());
-    let opened = File::open(path).map_err(unreadable)?;
-    let read = opened.take(MAX_LEN + 1).read_to_end(&mut content);
-    read.map_err(unreadable)?;
-    if content.is_empty() {
-        let seen = "the file is empty".to_owned();
-        return Err(finding(
+    match content.get(file) {
+        None => Err(unreadable("it is not there")),
+        Some(Entry::Unreadable { reason }) => Err(unreadable(reason)),
+        Some(Entry::NotAFile) => Err(finding(
+            "regular-file",
+            "this is not a regular file",
+            "put a PEM file there",
+        )),
+        Some(Entry::File { bytes, .. }) if bytes.is_empty() => Err(finding(
             "not-empty",
-            seen,
+            "the file is empty",
             "was the secret filled? put PEM there",
-        ));
-    }
-    if content.len() as u64 > MAX_LEN {
-        let seen = format!("the file is longer than {MAX_LEN} bytes");
-        return Err(finding(
+        )),
+        Some(Entry::File { bytes, .. }) if bytes.len() as u64 > MAX_LEN => Err(finding(
             "size",
-            seen,
+            &format!("the file is longer than {MAX_LEN} bytes"),
             "put nothing but the bundle's own PEM blocks there",
-        ));
+        )),
+        Some(Entry::File { bytes, .. }) => Ok(bytes),
     }
-    Ok(content)
 }
 
 /// Longest file that is read, in bytes: about 700 certificates.

@@ -1,7 +1,8 @@
 //! Is there a bundle in this directory, and under which names?
 //!
-//! Looks at names only; what is in the files is read elsewhere.
+//! Looks at names only; what is in the files is judged elsewhere.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use super::BundleError;
 use super::CRL;
 use super::Finding;
 use super::Report;
+use super::content::Content;
 
 /// Under which names a bundle's files are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,51 +95,41 @@ pub enum Presence {
 /// # Errors
 /// When the directory cannot be searched.
 pub fn detect(dir: &Path) -> Result<Presence, BundleError> {
-    presence(dir).map_err(|source| BundleError::Unreadable {
+    presence(|layout| present(dir, layout)).map_err(|source| BundleError::Unreadable {
         dir: dir.to_owned(),
         source,
     })
 }
 
-/// The layout of a complete bundle in `dir`; what else there is to say goes to `report`.
-pub(super) fn find(dir: &Path, report: &mut Report) -> Option<Layout> {
-    let layout = match presence(dir) {
-        Ok(Presence::Complete(layout)) => layout,
-        Ok(Presence::Incomplete { layout, missing }) => {
+/// The layout of a complete bundle; what else there is to say goes to `report`.
+pub(super) fn find(content: &Content, report: &mut Report) -> Option<Layout> {
+    let Ok(presence) = presence(|layout| Ok::<_, Infallible>(held(content, layout)));
+    let layout = match presence {
+        Presence::Complete(layout) => layout,
+        Presence::Incomplete { layout, missing } => {
             report.layout = Some(layout);
             report
                 .findings
                 .extend(missing.into_iter().map(|file| is_missing(layout, file)));
             return None;
         }
-        Ok(Presence::Absent) => {
+        Presence::Absent => {
             report.findings.push(Finding::error("", "present", "there is no CA bundle in this directory", "put ca-cert.pem, ca-key.pem, cert-chain.pem and root-cert.pem there, or tls.crt, tls.key and ca.crt"));
-            return None;
-        }
-        Err(error) => {
-            report.findings.push(Finding::error(
-                "",
-                "readable",
-                format!("the directory cannot be searched: {error}"),
-                "give the server's user read and search permission",
-            ));
             return None;
         }
     };
     report.layout = Some(layout);
-    report.findings.extend(remarks(dir, layout));
+    report.findings.extend(remarks(content, layout));
     Some(layout)
 }
 
-fn presence(dir: &Path) -> io::Result<Presence> {
-    let layout = match present(dir, Layout::KubernetesTls)? {
+fn presence<E>(found_of: impl Fn(Layout) -> Result<Vec<&'static str>, E>) -> Result<Presence, E> {
+    let layout = match found_of(Layout::KubernetesTls)? {
         files if files.contains(&Layout::KubernetesTls.issuer_file()) => Layout::KubernetesTls,
-        files if !files.is_empty() && present(dir, Layout::Istio)?.is_empty() => {
-            Layout::KubernetesTls
-        }
+        files if !files.is_empty() && found_of(Layout::Istio)?.is_empty() => Layout::KubernetesTls,
         _ => Layout::Istio,
     };
-    let found = present(dir, layout)?;
+    let found = found_of(layout)?;
     let mut missing = layout.files();
     missing.retain(|file| !found.contains(file));
     Ok(match (found.is_empty(), missing.is_empty()) {
@@ -145,6 +137,12 @@ fn presence(dir: &Path) -> io::Result<Presence> {
         (false, true) => Presence::Complete(layout),
         (false, false) => Presence::Incomplete { layout, missing },
     })
+}
+
+fn held(content: &Content, layout: Layout) -> Vec<&'static str> {
+    let mut files = layout.files();
+    files.retain(|file| content.get(file).is_some());
+    files
 }
 
 fn present(dir: &Path, layout: Layout) -> io::Result<Vec<&'static str>> {
@@ -181,9 +179,9 @@ fn is_missing(layout: Layout, file: &'static str) -> Finding {
     )
 }
 
-fn remarks(dir: &Path, layout: Layout) -> Vec<Finding> {
+fn remarks(content: &Content, layout: Layout) -> Vec<Finding> {
     let mut remarks = Vec::new();
-    let istio = present(dir, Layout::Istio).unwrap_or_default();
+    let istio = held(content, Layout::Istio);
     if layout == Layout::KubernetesTls && !istio.is_empty() {
         remarks.push(Finding::warning(
             "tls.crt",
@@ -195,7 +193,7 @@ fn remarks(dir: &Path, layout: Layout) -> Vec<Finding> {
             "keep one set of names",
         ));
     }
-    if dir.join(CRL).exists() {
+    if content.get(CRL).is_some() {
         remarks.push(Finding::new(
             super::Severity::Info,
             CRL,

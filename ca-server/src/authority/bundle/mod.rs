@@ -2,6 +2,7 @@
 //!
 //! One code path for starting, reloading and checking: [`load`] and [`check`] see the same findings.
 
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -25,8 +26,8 @@ mod report;
 mod rules;
 mod surplus;
 
-pub use content::copy;
-pub use content::hash;
+pub use content::Content;
+pub use content::places;
 pub use layout::Layout;
 pub use layout::Presence;
 pub use layout::detect;
@@ -55,26 +56,40 @@ pub struct Loaded {
 /// # Errors
 /// When any other rule is broken; the report names all of them.
 pub fn load(dir: &Path, now: SystemTime) -> Result<Loaded, BundleError> {
-    let (report, generation) = examine(dir, now);
-    match generation {
-        Some(generation) => {
-            let window = generation.window().filter(|window| window.is_over_at(now));
-            Ok(Loaded {
-                expired: window.map(|window| window.not_after()),
-                generation,
-                report,
-            })
-        }
-        None => Err(BundleError::Refused {
-            report: Box::new(report),
-        }),
-    }
+    judged(examine_dir(dir, now), now)
 }
 
 /// Says everything there is to say about the bundle in `dir`.
 #[must_use]
 pub fn check(dir: &Path, now: SystemTime) -> Report {
-    examine(dir, now).0
+    examine_dir(dir, now).0
+}
+
+impl Content {
+    /// Makes a signer of it, as [`load`] does.
+    ///
+    /// # Errors
+    /// When any rule is broken, apart from an expired chain.
+    pub fn load(&self, now: SystemTime) -> Result<Loaded, BundleError> {
+        judged(examine(self, now), now)
+    }
+}
+
+fn judged(
+    (report, generation): (Report, Option<Generation>),
+    now: SystemTime,
+) -> Result<Loaded, BundleError> {
+    let Some(generation) = generation else {
+        return Err(BundleError::Refused {
+            report: Box::new(report),
+        });
+    };
+    let window = generation.window().filter(|window| window.is_over_at(now));
+    Ok(Loaded {
+        expired: window.map(|window| window.not_after()),
+        generation,
+        report,
+    })
 }
 
 /// Why a bundle does not make a signer.
@@ -93,60 +108,72 @@ pub enum BundleError {
         /// The directory.
         dir: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
 fn errors_of(report: &Report) -> String {
-    let errors: Vec<String> = report
-        .errors()
-        .map(|finding| match finding.file.is_empty() {
-            true => format!("{} ({})", finding.seen, finding.fix),
-            false => format!("{}: {} ({})", finding.file, finding.seen, finding.fix),
-        })
-        .collect();
-    errors.join("; ")
+    let errors = report.errors().map(|finding| {
+        let Finding {
+            file,
+            rule,
+            seen,
+            fix,
+            ..
+        } = finding;
+        let place = match file.is_empty() {
+            true => String::new(),
+            false => format!("{file}: "),
+        };
+        format!("{place}{seen} [{rule}] ({fix})")
+    });
+    errors.collect::<Vec<_>>().join("; ")
 }
 
-fn examine(dir: &Path, now: SystemTime) -> (Report, Option<Generation>) {
-    let mut report = Report {
-        dir: dir.to_owned(),
-        layout: None,
-        findings: Vec::new(),
-        issuer: None,
-        chain: Vec::new(),
-        root: None,
-        other_roots: Vec::new(),
+fn examine_dir(dir: &Path, now: SystemTime) -> (Report, Option<Generation>) {
+    match Content::read(dir) {
+        Ok(content) => examine(&content, now),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                examine(&Content::none(dir), now)
+            }
+            _ => (unreadable(dir, &error), None),
+        },
+    }
+}
+
+fn unreadable(dir: &Path, error: &io::Error) -> Report {
+    let (rule, fix) = match error.kind() {
+        io::ErrorKind::ResourceBusy => (
+            "stable",
+            "put the files into a new directory and rename a link to it",
+        ),
+        _ => (
+            "readable",
+            "give the server's user read and search permission",
+        ),
     };
-    let snapshot = snapshot(dir);
-    let generation = layout::find(&snapshot, &mut report)
-        .and_then(|layout| examine_files(&snapshot, layout, now, &mut report))
-        .map(|generation| {
-            generation.with_source(Source::PluggedIn {
-                dir: dir.to_owned(),
-            })
-        });
+    let seen = format!("the directory cannot be read: {error}");
+    let mut report = Report::of(dir);
+    report.findings.push(Finding::error("", rule, seen, fix));
+    report
+}
+
+fn examine(content: &Content, now: SystemTime) -> (Report, Option<Generation>) {
+    let mut report = Report::of(content.dir());
+    let generation = layout::find(content, &mut report)
+        .and_then(|layout| examine_files(content, layout, now, &mut report));
     report.sort();
     (report, generation)
 }
 
-/// Kubernetes keeps a volume's files behind the link `..data` and renames that on a change: one look at the
-/// link, and all files are of the same moment.
-fn snapshot(dir: &Path) -> PathBuf {
-    dir.join("..data")
-        .canonicalize()
-        .ok()
-        .filter(|data| matches!(detect(data), Ok(Presence::Complete(_))))
-        .unwrap_or_else(|| dir.to_owned())
-}
-
 fn examine_files(
-    dir: &Path,
+    content: &Content,
     layout: Layout,
     now: SystemTime,
     report: &mut Report,
 ) -> Option<Generation> {
-    let files = files::read(dir, layout, &mut report.findings);
+    let files = files::read(content, layout, &mut report.findings);
     let signer = key_match::signer(&files, &mut report.findings)?;
     let path = CertificatePath::from(&signer.issuer, &files, now);
     describe(&path, &files, report);
@@ -157,7 +184,7 @@ fn examine_files(
     let material = Material {
         key: signer.key?,
         source: Source::PluggedIn {
-            dir: dir.to_owned(),
+            dir: content.dir().to_owned(),
         },
         issuer: path.issuer.clone(),
         intermediates: path.intermediates.clone(),

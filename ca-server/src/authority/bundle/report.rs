@@ -34,6 +34,19 @@ pub struct Report {
 }
 
 impl Report {
+    /// Nothing is known of what is in `dir` yet.
+    pub(super) fn of(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            layout: None,
+            findings: Vec::new(),
+            issuer: None,
+            chain: Vec::new(),
+            root: None,
+            other_roots: Vec::new(),
+        }
+    }
+
     /// The gravest finding, as one word about the whole bundle.
     #[must_use]
     pub fn grade(&self) -> Grade {
