@@ -12,7 +12,6 @@ use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
 use super::directory::Failure;
-use super::signers::describe;
 use crate::authority::bundle;
 use crate::authority::bundle::Loaded;
 use crate::authority::self_signed;
@@ -155,8 +154,8 @@ impl Conductor {
                 self.directory.note_loaded(Some(hash));
                 Ok(())
             }
-            Err(CaError::Rotation(refusal)) => {
-                self.note_failure(Some(hash), refusal.to_string());
+            Err(error @ (CaError::Rotation(_) | CaError::NotAdmitted(_))) => {
+                self.note_failure(Some(hash), report::chain_of(&error));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -170,7 +169,7 @@ impl Conductor {
         auto: bool,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let signer = describe(&generation, now);
+        let signer = self.admit(&generation, now)?;
         let (issuer, is_held) = (signer.issuer, self.record.signer(&signer.issuer).is_some());
         let known = match is_held {
             true => self.record.refresh(signer.clone(), now)?,

@@ -78,7 +78,8 @@ impl Conductor {
     /// Roots that no signer has, from before there was a record, stay as long as leaves under them live.
     async fn let_go_of_roots(&mut self, now: SystemTime) -> Result<(), CaError> {
         let needed = self.record.roots(&[]).len();
-        match self.trust_bundle.since().len() > needed {
+        let has_surplus = self.trust_bundle.since().len() > needed;
+        match has_surplus || self.trust_bundle.has_outlived_root(now) {
             true => self.enact_if_changed(now).await,
             false => Ok(()),
         }
@@ -97,6 +98,7 @@ impl Conductor {
         Ok(Seen {
             holdings: self.ledger.holdings(now).await?,
             since: self.trust_bundle.since(),
+            crl_since: self.trust_bundle.crl_since(),
             unrecorded_until: promises.unrecorded_until,
         })
     }
@@ -106,6 +108,7 @@ impl Conductor {
 pub(super) struct Seen {
     pub(super) holdings: Vec<Holding>,
     pub(super) since: std::collections::HashMap<proto::certificate::Fingerprint, u64>,
+    crl_since: Option<std::collections::HashMap<proto::certificate::Fingerprint, u64>>,
     unrecorded_until: Option<SystemTime>,
 }
 
@@ -115,7 +118,8 @@ impl Seen {
             now: conductor.gate_time.now(),
             bundle: conductor.trust_bundle.sequence(),
             since: &self.since,
-            crl_since: None,
+            crl_since: self.crl_since.as_ref(),
+            crl_free_since: conductor.trust_bundle.crl_free_since(),
             holdings: &self.holdings,
             unrecorded_until: self.unrecorded_until,
             hints_until: conductor.hints_until(),

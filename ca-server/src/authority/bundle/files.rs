@@ -12,9 +12,12 @@ use std::path::Path;
 use proto::certificate::Certificate;
 use zeroize::Zeroizing;
 
+use super::CRL;
 use super::Finding;
 use super::Layout;
 use super::certificates;
+use super::revocation_lists;
+use crate::authority::crl::Crl;
 use crate::authority::key::KeyError;
 use crate::authority::key::PrivateKey;
 
@@ -29,6 +32,8 @@ pub(super) struct Files {
     /// Those of `root-cert.pem` or `ca.crt`.
     pub(super) roots: Vec<Certificate>,
     pub(super) key: Option<PrivateKey>,
+    /// Those of `ca-crl.pem`, where there is one.
+    pub(super) crls: Vec<Crl>,
 }
 
 impl Files {
@@ -57,6 +62,7 @@ pub(super) fn read(dir: &Path, layout: Layout, findings: &mut Vec<Finding>) -> F
         chain,
         roots: certificates_in(dir, layout.roots_file(), findings),
         key: key_in(dir, layout.key_file(), findings),
+        crls: crls_in(dir, findings),
     }
 }
 
@@ -67,6 +73,20 @@ fn certificates_in(
 ) -> Vec<Certificate> {
     match content(&dir.join(file), file) {
         Ok(content) => certificates::read(&content, file, findings),
+        Err(finding) => {
+            findings.push(*finding);
+            Vec::new()
+        }
+    }
+}
+
+fn crls_in(dir: &Path, findings: &mut Vec<Finding>) -> Vec<Crl> {
+    let path = dir.join(CRL);
+    if !path.exists() {
+        return Vec::new();
+    }
+    match content(&path, CRL) {
+        Ok(content) => revocation_lists::read(&content, findings),
         Err(finding) => {
             findings.push(*finding);
             Vec::new()

@@ -8,7 +8,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::BundleError;
-use super::CRL;
 use super::Finding;
 use super::Report;
 
@@ -193,15 +192,6 @@ fn remarks(dir: &Path, layout: Layout) -> Vec<Finding> {
                 istio.join(", ")
             ),
             "keep one set of names",
-        ));
-    }
-    if dir.join(CRL).exists() {
-        remarks.push(Finding::new(
-            super::Severity::Info,
-            CRL,
-            "crl-not-used",
-            "there is a revocation list",
-            "nothing to do: this version does not use it",
         ));
     }
     remarks

@@ -59,7 +59,12 @@ impl Scene {
         let domain = "cluster.local".parse().unwrap();
         let mut bundle = TrustBundle::open(self.made.workshop()).unwrap();
         bundle
-            .merge(&domain, &[Wanted::of(&self.generation(root))], evidence)
+            .merge(
+                &domain,
+                &[Wanted::of(&self.generation(root))],
+                &Published::default(),
+                evidence,
+            )
             .unwrap()
     }
 }
