@@ -161,7 +161,7 @@ fn a_root_leaves_before_its_end_when_it_lives_on_in_another_certificate() {
     let end = old.facts().not_after;
     assert!(twins::is_outlived(&old, &roots, end - day));
     assert!(!twins::is_outlived(&old, &roots, end - 2 * day));
-    assert!(!twins::is_outlived(&old, &[old.clone()], end));
+    assert!(!twins::is_outlived(&old, std::slice::from_ref(&old), end));
     assert!(!twins::is_outlived(&renewed, &roots, end));
 }
 
