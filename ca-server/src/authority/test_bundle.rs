@@ -129,7 +129,16 @@ impl TestBundle {
         for name in revoked {
             self.openssl(&format!("ca {by} -revoke {name}.pem"));
         }
-        self.openssl(&format!("ca {by} -gencrl -crldays {days} -out {ca}.crl"));
+        // A list that takes something back is newer than one that does not.
+        let since = match revoked.is_empty() {
+            true => self.certificate(ca).facts().not_before - Duration::from_secs(60),
+            false => self.certificate(ca).facts().not_before,
+        };
+        let since = humantime::format_rfc3339_seconds(since).to_string();
+        let since = since.replace(['-', ':', 'T'], "");
+        self.openssl(&format!(
+            "ca {by} -gencrl -crl_lastupdate {since} -crldays {days} -out {ca}.crl"
+        ));
     }
 
     /// Whether openssl accepts `leaf` of `generation` with nothing but what is sent with it, by who trusts `roots`, with

@@ -4,11 +4,8 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
 
 use proto::certificate::Certificate;
-use proto::certificate::Fingerprint;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -22,63 +19,16 @@ use crate::x509::LeafTemplate;
 use crate::x509::Validity;
 use crate::x509::leaf;
 use crate::x509::leaf::IssuerFields;
-use crate::x509::leaf::LeafMismatch;
 
-/// What a generation is made of. Whoever fills it in has checked that the parts belong together.
-#[derive(Debug)]
-pub struct Material {
-    /// The key of `issuer`.
-    pub key: IssuerKey,
-    /// Where the parts came from.
-    pub source: Source,
-    /// The certificate of `key`.
-    pub issuer: Certificate,
-    /// The issuers of `issuer` in order, without the root.
-    pub intermediates: Vec<Certificate>,
-    /// Certificates by other CAs for the keys of the root or an intermediate, to be sent along.
-    pub cross: Vec<Certificate>,
-    /// What anchors the chain; the issuer itself where that is a root.
-    pub root: Certificate,
-    /// Further roots of the same source, to be trusted too.
-    pub other_roots: Vec<Certificate>,
-    /// The revocation lists that came with it.
-    pub crls: Vec<Crl>,
-}
+mod parts;
+mod signed_leaf;
 
-/// What is in force besides the signer.
-#[derive(Clone, Debug, Default)]
-pub struct Conditions {
-    /// Every root that relying parties must hold.
-    pub roots: Vec<Certificate>,
-    /// DER of the revocation lists that go with them.
-    pub crls: Vec<Vec<u8>>,
-    /// The trust bundle's number: it rises with every change of `roots` or `crls`.
-    pub bundle_number: u64,
-    /// SHA-256 of the roots that must not authenticate this CA any more, although leaves still chain to them.
-    pub distrusted: Vec<Fingerprint>,
-    /// The longest lifetime of a leaf for the time being.
-    pub longest_ttl: Option<Duration>,
-    /// Leaves of other issuers are to be renewed before their time.
-    pub renew_by: Option<RenewBy>,
-}
-
-/// Advice to renew before the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RenewBy {
-    /// Since when the advice is given.
-    pub since: SystemTime,
-    /// Over how long the renewals are to be spread.
-    pub spread: Duration,
-}
-
-/// Signers that sign nothing but this CA's own leaf.
-#[derive(Clone, Debug, Default)]
-pub struct StandingBy {
-    /// Leaves of before chain to them; the oldest first.
-    pub before: Vec<Arc<Generation>>,
-    /// Leaves of soon will, and its roots are in the trust bundle.
-    pub next: Option<Arc<Generation>>,
-}
+pub use parts::Conditions;
+pub use parts::Material;
+pub use parts::RenewBy;
+pub use parts::StandingBy;
+pub use signed_leaf::Leaf;
+pub use signed_leaf::SignError;
 
 /// One immutable set of key, chain and trust bundle.
 #[derive(Clone, Debug)]
@@ -353,41 +303,6 @@ impl Generation {
             .chain(above.map(|certificate| certificate.der().to_vec()))
             .collect()
     }
-}
-
-/// A signed leaf. Only [`Generation::sign`] makes one, and [`Generation::own_leaf`] knows one again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaf {
-    der: Vec<u8>,
-    /// SHA-256 of the issuing certificate.
-    issuer: Fingerprint,
-}
-
-impl Leaf {
-    /// Its exact bytes.
-    #[must_use]
-    pub fn der(&self) -> &[u8] {
-        &self.der
-    }
-
-    /// One PEM block with LF line ends and a newline at the end.
-    #[must_use]
-    pub fn to_pem(&self) -> String {
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.as_slice()), config)
-    }
-}
-
-/// Why a leaf was not signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignError {
-    /// The key refused.
-    #[error("the issuer's key did not sign")]
-    Key,
-    /// What came out is not what was intended.
-    #[error(transparent)]
-    Mismatch(#[from] LeafMismatch),
 }
 
 /// The issuer's subjectKeyIdentifier; where it has none, method 1 of RFC 5280 section 4.2.1.2.

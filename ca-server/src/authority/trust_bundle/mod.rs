@@ -15,8 +15,6 @@ use proto::certificate::Certificate;
 use proto::certificate::CertificateError;
 use proto::certificate::Fingerprint;
 use proto::spiffe::TrustDomain;
-use serde::Deserialize;
-use serde::Serialize;
 
 use super::Generation;
 use super::crl::Published;
@@ -26,8 +24,12 @@ use super::state::write_versioned;
 use super::twins;
 
 mod revocations;
+mod stored;
 
 use revocations::Numbers;
+use stored::Stored;
+use stored::StoredRoot;
+use stored::crl_pem;
 
 /// The trust bundle as it was last stored.
 #[derive(Debug)]
@@ -317,55 +319,6 @@ pub enum TrustBundleError {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stored {
-    version: u32,
-    trust_domain: TrustDomain,
-    sequence: u64,
-    /// The active root first.
-    roots: Vec<StoredRoot>,
-    /// The revocation lists, as PEM.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    crls: Vec<String>,
-    #[serde(default)]
-    revocations: Numbers,
-}
-
-impl Stored {
-    fn has_content_of(&self, other: &Self) -> bool {
-        self.trust_domain == other.trust_domain
-            && self.roots == other.roots
-            && self.crls == other.crls
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredRoot {
-    fingerprint: String,
-    source: String,
-    first_seen: String,
-    /// Missing in files of before there were numbers: then every numbered bundle holds it.
-    #[serde(default)]
-    since: u64,
-    pem: String,
-}
-
-impl StoredRoot {
-    fn certificate(&self, path: &Path) -> Result<Certificate, TrustBundleError> {
-        let damaged = |source| TrustBundleError::Root {
-            path: path.to_owned(),
-            fingerprint: self.fingerprint.clone(),
-            source,
-        };
-        let mut certificates =
-            Certificate::all_from_pem(self.pem.as_bytes()).map_err(|error| damaged(Some(error)))?;
-        match (certificates.pop(), certificates.len()) {
-            (Some(root), 0) if root.fingerprint().to_string() == self.fingerprint => Ok(root),
-            _ => Err(damaged(None)),
-        }
-    }
-}
-
 /// The last second at which something that chains to `root` can be valid; `None` when that is over.
 fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime> {
     if evidence.let_go.contains(&root.fingerprint()) {
@@ -377,11 +330,6 @@ fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime
     let until = until.min(root.facts().not_after);
     // The last second counts whole.
     (evidence.now < until + Duration::from_secs(1)).then_some(until)
-}
-
-fn crl_pem(der: &[u8]) -> String {
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    pem::encode_config(&pem::Pem::new("X509 CRL", der), config)
 }
 
 const VERSION: u32 = 1;
