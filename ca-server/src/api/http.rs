@@ -1,4 +1,4 @@
-//! The HTTP port: `/healthz`, `/readyz`, `/ca.pem`, `/metrics`. Plain text, nothing secret, no caller needed.
+//! The HTTP port: `/healthz`, `/readyz`, `/ca.pem`, `/ca-crl.pem`, `/metrics`. Plain text, nothing secret, no caller needed.
 
 use std::sync::Arc;
 
@@ -7,7 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use axum::response::Response;
 use axum::routing::get;
+use pem::EncodeConfig;
+use pem::LineEnding;
+use pem::Pem;
 use proto::certificate::Certificate;
 
 use crate::authority::Authority;
@@ -37,6 +41,7 @@ pub fn routes(http: Http) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/ca.pem", get(ca_pem))
+        .route("/ca-crl.pem", get(ca_crl_pem))
         .route("/metrics", get(metrics))
         .with_state(http)
 }
@@ -56,6 +61,20 @@ async fn ca_pem(State(http): State<Http>) -> impl IntoResponse {
     let generation = http.authority.current();
     let pem: String = generation.roots().iter().map(Certificate::to_pem).collect();
     ([(CONTENT_TYPE, "application/x-pem-file")], pem)
+}
+
+/// Every revocation list that goes with the trust bundle; not found where there is none.
+async fn ca_crl_pem(State(http): State<Http>) -> Response {
+    let generation = http.authority.current();
+    let crls = &generation.conditions().crls;
+    if crls.is_empty() {
+        return (StatusCode::NOT_FOUND, "there is no revocation list\n").into_response();
+    }
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let crls = crls.iter().map(|der| Pem::new("X509 CRL", der.as_slice()));
+    let crls: Vec<Pem> = crls.collect();
+    let pem = pem::encode_many_config(&crls, config);
+    ([(CONTENT_TYPE, "application/x-pem-file")], pem).into_response()
 }
 
 async fn metrics(State(http): State<Http>) -> impl IntoResponse {

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::conductor;
 use super::conductor::Conductor;
+use super::conductor::NotAdmitted;
 use crate::authority::Authority;
 use crate::authority::bundle::BundleError;
 use crate::authority::polls::Polls;
@@ -202,6 +203,9 @@ pub enum CaError {
     /// The ledger does not open.
     #[error(transparent)]
     LedgerOpen(#[from] LedgerOpenError),
+    /// The files are good by themselves, and not beside what is in force.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
     /// No signer waits to be let go.
     #[error("no signer drains, so there is nothing to retire: see `ca-server rotate status`")]
     NothingDrains,

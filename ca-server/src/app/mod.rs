@@ -28,6 +28,7 @@ use crate::cli;
 use crate::cli::Command;
 
 pub use self::ca::CaError;
+pub use self::conductor::NotAdmitted;
 pub use self::error::ServeError;
 pub use self::serving::ServingError;
 

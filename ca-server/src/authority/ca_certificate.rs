@@ -68,10 +68,32 @@ pub(super) struct MadeCa {
 impl CaTemplate<'_> {
     /// Makes a root with a new key.
     pub(super) fn root(&self, now: SystemTime, entropy: &dyn Entropy) -> Result<MadeCa, MakeError> {
+        self.root_signed_across(None, now, entropy)
+            .map(|(root, _nobody_else)| root)
+    }
+
+    /// Makes a root with a new key, and a certificate by `above` for the same name and key, so that who trusts that
+    /// one accepts what the new root signs.
+    pub(super) fn root_signed_across(
+        &self,
+        above: Option<&Above>,
+        now: SystemTime,
+        entropy: &dyn Entropy,
+    ) -> Result<(MadeCa, Option<Certificate>), MakeError> {
         let key = self.key_type.generate()?;
         let mut params = self.params(now, entropy)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        made(&params.self_signed(&key)?, &key)
+        let root = made(&params.self_signed(&key)?, &key)?;
+        let Some(above) = above else {
+            return Ok((root, None));
+        };
+        let serial = Serial::draw(now, entropy)?;
+        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
+        params.not_before = (now - BACKDATED).max(above.not_before).into();
+        params.not_after = self.not_after.min(above.not_after).into();
+        params.use_authority_key_identifier_extension = true;
+        let cross = params.signed_by(&key, &above.issuer)?;
+        Ok((root, Some(Certificate::from_der(cross.der())?)))
     }
 
     /// Makes an issuing CA with a new key under `above`: it signs leaves and no further CA.
@@ -116,6 +138,7 @@ impl CaTemplate<'_> {
 pub(super) struct Above {
     issuer: Issuer<'static, IssuerKey>,
     not_before: SystemTime,
+    not_after: SystemTime,
 }
 
 impl Above {
@@ -134,6 +157,7 @@ impl Above {
         Ok(Self {
             issuer: issuer.map_err(|_unreadable| unfit())?,
             not_before: certificate.facts().not_before,
+            not_after: certificate.facts().not_after,
         })
     }
 }

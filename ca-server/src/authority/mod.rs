@@ -14,7 +14,9 @@ use arc_swap::ArcSwap;
 mod algorithm;
 pub mod bundle;
 mod ca_certificate;
+pub mod compatibility;
 pub mod create;
+pub mod crl;
 mod generation;
 pub mod key;
 mod pem_blocks;
@@ -25,6 +27,7 @@ pub mod spiffe_bundle;
 pub mod state;
 pub mod trial;
 pub mod trust_bundle;
+mod twins;
 pub mod vault;
 
 pub use generation::Conditions;

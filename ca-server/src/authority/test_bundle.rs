@@ -118,6 +118,57 @@ impl TestBundle {
         ));
     }
 
+    /// A list `CA.crl` by `ca` that takes back the certificates `revoked`, and counts for `days`.
+    pub(super) fn crl(&self, ca: &str, revoked: &[&str], days: u32) {
+        self.write(
+            "crl.cnf",
+            format!("[ca]\ndefault_ca=c\n[c]\ndatabase={ca}.index\ndefault_md=sha256\ncrl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid:always\n"),
+        );
+        self.write(&format!("{ca}.index"), "");
+        let by = format!("-config crl.cnf -cert {ca}.pem -keyfile {ca}.key");
+        for name in revoked {
+            self.openssl(&format!("ca {by} -revoke {name}.pem"));
+        }
+        // A list that takes something back is newer than one that does not.
+        let since = match revoked.is_empty() {
+            true => self.certificate(ca).facts().not_before - Duration::from_secs(60),
+            false => self.certificate(ca).facts().not_before,
+        };
+        let since = humantime::format_rfc3339_seconds(since).to_string();
+        let since = since.replace(['-', ':', 'T'], "");
+        self.openssl(&format!(
+            "ca {by} -gencrl -crl_lastupdate {since} -crldays {days} -out {ca}.crl"
+        ));
+    }
+
+    /// Whether openssl accepts `leaf` of `generation` with nothing but what is sent with it, by who trusts `roots`, with
+    /// `options`.
+    pub(super) fn openssl_accepts(
+        &self,
+        generation: &Generation,
+        leaf: &Leaf,
+        roots: &[&str],
+        options: &str,
+    ) -> Result<String, String> {
+        let elements = generation.leaf_chain_pem(leaf);
+        let (leaf, rest) = elements.split_first().unwrap();
+        let sent: String = rest[..rest.len() - 1].concat();
+        let roots: String = roots
+            .iter()
+            .map(|root| self.read(&format!("{root}.pem")))
+            .collect();
+        self.write("judged-leaf.pem", leaf);
+        self.write("judged-sent.pem", sent);
+        self.write("judged-roots.pem", roots);
+        let untrusted = match rest.len() {
+            1 => "",
+            _ => "-untrusted judged-sent.pem",
+        };
+        self.try_openssl(&format!(
+            "verify {options} -CAfile judged-roots.pem {untrusted} judged-leaf.pem"
+        ))
+    }
+
     pub(super) fn read(&self, file: &str) -> String {
         fs::read_to_string(self.dir.path().join(file)).unwrap()
     }

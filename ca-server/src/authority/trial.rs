@@ -41,6 +41,20 @@ pub fn sign_and_verify(
     now: SystemTime,
     entropy: &dyn Entropy,
 ) -> Result<(), TrialError> {
+    let root = std::slice::from_ref(generation.root());
+    sign_and_verify_against(generation, root, now, entropy)
+}
+
+/// As [`sign_and_verify`], by who trusts `roots` and nothing else.
+///
+/// # Errors
+/// What does not work.
+pub fn sign_and_verify_against(
+    generation: &Generation,
+    roots: &[Certificate],
+    now: SystemTime,
+    entropy: &dyn Entropy,
+) -> Result<(), TrialError> {
     let window = generation.window().ok_or(TrialError::NoWindow)?;
     let past = now - Duration::from_secs(2);
     let at = past.min(window.not_after()).max(window.not_before());
@@ -59,10 +73,9 @@ pub fn sign_and_verify(
         return Ok(());
     }
     let path = [&[leaf], generation.chain()].concat();
-    let root = std::slice::from_ref(generation.root());
     chain::verify(
         &path,
-        root,
+        roots,
         None,
         Profile::Pkix,
         template.validity.not_before(),

@@ -33,6 +33,6 @@ pub(super) fn of(generation: &Generation, trust_domain: &str) -> TrustBundle {
             since: Some(advice.since.into()),
             spread: prost_types::Duration::try_from(advice.spread).ok(),
         }),
-        crls: Vec::new(),
+        crls: conditions.crls.clone(),
     }
 }

@@ -7,15 +7,19 @@ use std::time::SystemTime;
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 use tracing::info;
+use tracing::warn;
 
 use super::super::ca::CaError;
 use super::super::promises::Promises;
 use super::Conductor;
+use super::admit::first_uncovered;
 use crate::authority::Conditions;
 use crate::authority::Generation;
 use crate::authority::RenewBy;
 use crate::authority::Source;
 use crate::authority::StandingBy;
+use crate::authority::crl;
+use crate::authority::crl::Published;
 use crate::authority::self_signed;
 use crate::authority::trust_bundle::Merged;
 use crate::authority::trust_bundle::Wanted;
@@ -48,7 +52,7 @@ impl Conductor {
     pub(super) async fn enact(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.unfinished = true;
         self.mark_self_signed_in_force(now)?;
-        let merged = self.publish().await?;
+        let merged = self.publish(now).await?;
         let generation = self.generation(&merged)?;
         let terms = Terms {
             issuer: generation.issuer().fingerprint(),
@@ -62,13 +66,14 @@ impl Conductor {
         self.forget_retired()?;
         let others = self.signers.others(&self.record);
         self.others.store(Arc::new(others));
+        self.note_anchors(now)?;
         self.unfinished = false;
         Ok(())
     }
 
     /// Does it all again when the trust bundle is not what it should be.
     pub(super) async fn enact_if_changed(&mut self, now: SystemTime) -> Result<(), CaError> {
-        match self.publish().await?.changed {
+        match self.publish(now).await?.changed {
             true => self.enact(now).await,
             false => Ok(()),
         }
@@ -85,7 +90,7 @@ impl Conductor {
     }
 
     /// Stores the trust bundle that the record asks for.
-    async fn publish(&mut self) -> Result<Merged, CaError> {
+    async fn publish(&mut self, now: SystemTime) -> Result<Merged, CaError> {
         let promises = Promises::of(
             &self.ledger,
             &self.settings.data_dir,
@@ -106,10 +111,14 @@ impl Conductor {
             roots: &roots,
             source: self.active_source_name(),
         };
+        let revocations = self.revocations(now).await?;
         let evidence = promises.at(self.gate_time.now(), &self.record.dropped_roots);
-        let merged = self
-            .trust_bundle
-            .merge(&self.settings.trust_domain, &[wanted], evidence)?;
+        let merged = self.trust_bundle.merge(
+            &self.settings.trust_domain,
+            &[wanted],
+            &revocations,
+            evidence,
+        )?;
         for root in &merged.dropped {
             info!(sha256 = %root, "root left the trust bundle");
         }
@@ -121,6 +130,38 @@ impl Conductor {
             );
         }
         Ok(merged)
+    }
+
+    /// The revocation lists to be given out: none as long as they would reject somebody who signed and has not retired,
+    /// or is to sign and can have none.
+    async fn revocations(&self, now: SystemTime) -> Result<Published, CaError> {
+        let signers = self.record.signers.iter();
+        let published: Vec<&Signer> = signers.filter(|signer| signer.published).collect();
+        let loaded = published
+            .iter()
+            .filter_map(|signer| self.signers.get(&signer.issuer));
+        let loaded: Vec<&Generation> = loaded.map(AsRef::as_ref).collect();
+        let lists = crl::published(&loaded);
+        if lists.crls.is_empty() {
+            return Ok(lists);
+        }
+        let must_pass = published
+            .iter()
+            .filter(|signer| signer.has_signed || signer.origin == Origin::SelfSigned);
+        let must_pass = must_pass.map(|signer| &signer.issuer);
+        let mut rejected = first_uncovered(must_pass, &lists.covered);
+        if rejected.is_none() && self.trust_bundle.crl_since().is_none() {
+            let live = self.ledger.holdings(now).await?;
+            rejected = first_uncovered(live.iter().map(|leaf| &leaf.issuer), &lists.covered);
+        }
+        let Some(issuer) = rejected else {
+            return Ok(lists);
+        };
+        // Said when something is put in force, and not at every look.
+        if self.unfinished {
+            warn!(%issuer, "no revocation list is given out: there is none for this issuer, and its leaves would be refused");
+        }
+        Ok(Published::default())
     }
 
     fn active_source_name(&self) -> &'static str {
@@ -141,6 +182,7 @@ impl Conductor {
         };
         let conditions = Conditions {
             roots: merged.roots.clone(),
+            crls: merged.crls.clone(),
             bundle_number: merged.sequence,
             distrusted: self.record.distrusted_roots(),
             longest_ttl: self.longest_ttl(),

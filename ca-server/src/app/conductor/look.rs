@@ -14,7 +14,6 @@ use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
 use super::directory::Failure;
-use super::signers::describe;
 use crate::authority::Generation;
 use crate::authority::Source;
 use crate::authority::bundle::BundleError;
@@ -178,8 +177,8 @@ impl Conductor {
         generation: &Generation,
         auto: bool,
         now: SystemTime,
-    ) -> Result<Record, Refusal> {
-        let signer = describe(generation, now);
+    ) -> Result<Record, CaError> {
+        let signer = self.admit(generation, now)?;
         let known = match self.record.signer(&signer.issuer) {
             Some(_) => self.record.refresh(signer.clone(), now)?,
             None => self.record.clone(),
@@ -190,7 +189,7 @@ impl Conductor {
                 aborted: None,
                 ..known
             }),
-            introduced => introduced,
+            introduced => Ok(introduced?),
         }
     }
 

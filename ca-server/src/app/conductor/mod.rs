@@ -4,6 +4,7 @@
 //! the generation is swapped, then everybody who watches is told. Each part can be done again, so that a crash or a full
 //! disk in between is mended by doing all of it once more.
 
+mod admit;
 mod directory;
 mod enact;
 mod look;
@@ -41,6 +42,7 @@ use crate::rotation::Limits;
 use crate::rotation::Record;
 use crate::telemetry::metrics::Metrics;
 
+pub use admit::NotAdmitted;
 pub(super) use directory::Directory;
 pub(super) use orders::Asked;
 pub(super) use orders::Order;

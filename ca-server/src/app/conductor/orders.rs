@@ -10,7 +10,6 @@ use tracing::warn;
 use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
-use super::signers::describe;
 use super::upkeep::Seen;
 use crate::authority::Source;
 use crate::authority::self_signed;
@@ -128,7 +127,7 @@ impl Conductor {
         let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
         let made = self_signed::make_root(data_dir, domain, now, &SystemEntropy)?;
         // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
-        let record = self.record.introduce(describe(&made, now), auto, now)?;
+        let record = self.record.introduce(self.admit(&made, now)?, auto, now)?;
         let record = record.distribute(now)?;
         let record = match renew_within {
             Some(within) => record.hasten(within, now),

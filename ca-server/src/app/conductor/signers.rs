@@ -10,11 +10,13 @@ use proto::certificate::Fingerprint;
 
 use crate::authority::Generation;
 use crate::authority::Source;
+use crate::authority::compatibility;
 use crate::authority::self_signed;
 use crate::authority::vault::Vault;
 use crate::rotation::Origin;
 use crate::rotation::Record;
 use crate::rotation::Signer;
+use crate::x509::SystemEntropy;
 
 use super::super::ca::CaError;
 
@@ -84,12 +86,11 @@ pub(super) fn load(
     }
 }
 
-/// What a rotation needs to know of `generation`, seen first at `now`.
-pub(super) fn describe(generation: &Generation, now: SystemTime) -> Signer {
+/// What a rotation needs to know of `generation`, seen first at `now`. `known` are roots that somebody may trust.
+pub(super) fn describe(generation: &Generation, known: &[Certificate], now: SystemTime) -> Signer {
     let issuer = generation.issuer();
-    let chain = generation.chain().iter().chain([generation.root()]);
-    let first_days = chain.clone().map(|one| one.facts().not_before);
-    let last_days = chain.map(|one| one.facts().not_after);
+    let first_days = generation.cas().map(|one| one.facts().not_before);
+    let last_days = generation.cas().map(|one| one.facts().not_after);
     Signer {
         issuer: issuer.fingerprint(),
         key: Fingerprint::of(&issuer.facts().spki_der),
@@ -99,7 +100,7 @@ pub(super) fn describe(generation: &Generation, now: SystemTime) -> Signer {
             .iter()
             .map(Certificate::fingerprint)
             .collect(),
-        also_accepted_by: recertified(generation),
+        also_accepted_by: also_accepted_by(generation, known, now),
         origin: match generation.source() {
             Source::SelfSigned { .. } => Origin::SelfSigned,
             Source::PluggedIn { .. } => Origin::PluggedIn,
@@ -116,16 +117,19 @@ pub(super) fn describe(generation: &Generation, now: SystemTime) -> Signer {
     }
 }
 
-/// Roots of the same source with the anchor's own name and key: a root that was certified again.
-fn recertified(generation: &Generation) -> Vec<Fingerprint> {
-    let anchor = generation.root().facts();
-    let same = |root: &&Certificate| {
-        let facts = root.facts();
-        facts.subject_der == anchor.subject_der
-            && facts.spki_der == anchor.spki_der
-            && facts.subject_key_id == anchor.subject_key_id
-            && *root != generation.root()
-    };
-    let roots = generation.own_roots().iter().filter(same);
-    roots.map(Certificate::fingerprint).collect()
+/// The roots among `known` and its own that accept leaves of `generation` beside the one that anchors it.
+pub(super) fn also_accepted_by(
+    generation: &Generation,
+    known: &[Certificate],
+    now: SystemTime,
+) -> Vec<Fingerprint> {
+    let all = generation.own_roots().iter().chain(known);
+    let others = all.filter(|root| *root != generation.root());
+    let accepting =
+        others.filter(|root| compatibility::is_accepted_by(generation, root, now, &SystemEntropy));
+    let mut accepting: Vec<Fingerprint> = accepting.map(Certificate::fingerprint).collect();
+    // The order in which roots are found says nothing.
+    accepting.sort_unstable();
+    accepting.dedup();
+    accepting
 }

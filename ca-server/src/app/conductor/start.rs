@@ -181,7 +181,7 @@ fn from_files(
         true => plugged_in_signer(settings, vault, &mut directory, now)?,
         false => self_signed_signer(settings, state, new_root, now)?,
     };
-    let record = Record::new(describe(&generation, now), now);
+    let record = Record::new(describe(&generation, &[], now), now);
     store::write(&settings.data_dir, &record)?;
     let mut signers = Signers::default();
     signers.put(generation);
@@ -238,7 +238,7 @@ impl Conductor {
         replacement: Generation,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let signer = describe(&replacement, now);
+        let signer = describe(&replacement, &self.trust_bundle.roots()?, now);
         let issuer = signer.issuer;
         warn!(lost = %self.record.active, signs = %issuer, "the key of the active CA was not kept and its files were replaced: the new ones sign at once; `ca-server rotate status` says who does not know their root yet");
         let force = Forced {

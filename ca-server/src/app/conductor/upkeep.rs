@@ -83,7 +83,8 @@ impl Conductor {
     /// Roots that no signer has, from before there was a record, stay as long as leaves under them live.
     async fn let_go_of_roots(&mut self, now: SystemTime) -> Result<(), CaError> {
         let needed = self.record.roots(&[]).len();
-        match self.trust_bundle.since().len() > needed {
+        let has_surplus = self.trust_bundle.since().len() > needed;
+        match has_surplus || self.trust_bundle.has_outlived_root(now) {
             true => self.enact_if_changed(now).await,
             false => Ok(()),
         }
@@ -110,6 +111,7 @@ impl Conductor {
         Ok(Seen {
             holdings: self.ledger.holdings(self.alive_since()).await?,
             since: self.trust_bundle.since(),
+            crl_since: self.trust_bundle.crl_since(),
             unrecorded_until: promises.unrecorded_until,
         })
     }
@@ -119,6 +121,7 @@ impl Conductor {
 pub(super) struct Seen {
     pub(super) holdings: Vec<Holding>,
     pub(super) since: std::collections::HashMap<proto::certificate::Fingerprint, u64>,
+    crl_since: Option<std::collections::HashMap<proto::certificate::Fingerprint, u64>>,
     unrecorded_until: Option<SystemTime>,
 }
 
@@ -128,8 +131,8 @@ impl Seen {
             now: conductor.gate_time.now(),
             bundle: conductor.trust_bundle.sequence(),
             since: &self.since,
-            crl_since: None,
-            crl_free_since: Some(0),
+            crl_since: self.crl_since.as_ref(),
+            crl_free_since: conductor.trust_bundle.crl_free_since(),
             holdings: &self.holdings,
             unrecorded_until: self.unrecorded_until,
             hints_until: conductor.hints_until(),

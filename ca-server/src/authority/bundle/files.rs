@@ -4,11 +4,14 @@
 
 use proto::certificate::Certificate;
 
+use super::CRL;
 use super::Finding;
 use super::Layout;
 use super::certificates;
 use super::content::Content;
 use super::content::Entry;
+use super::revocation_lists;
+use crate::authority::crl::Crl;
 use crate::authority::key::KeyError;
 use crate::authority::key::PrivateKey;
 
@@ -23,6 +26,8 @@ pub(super) struct Files {
     /// Those of `root-cert.pem` or `ca.crt`.
     pub(super) roots: Vec<Certificate>,
     pub(super) key: Option<PrivateKey>,
+    /// Those of `ca-crl.pem`, where there is one.
+    pub(super) crls: Vec<Crl>,
 }
 
 impl Files {
@@ -51,6 +56,7 @@ pub(super) fn read(content: &Content, layout: Layout, findings: &mut Vec<Finding
         chain,
         roots: certificates_in(content, layout.roots_file(), findings),
         key: key_in(content, layout.key_file(), findings),
+        crls: crls_in(content, findings),
     }
 }
 
@@ -61,6 +67,19 @@ fn certificates_in(
 ) -> Vec<Certificate> {
     match bytes(content, file) {
         Ok(bytes) => certificates::read(bytes, file, findings),
+        Err(finding) => {
+            findings.push(*finding);
+            Vec::new()
+        }
+    }
+}
+
+fn crls_in(content: &Content, findings: &mut Vec<Finding>) -> Vec<Crl> {
+    if content.get(CRL).is_none() {
+        return Vec::new();
+    }
+    match bytes(content, CRL) {
+        Ok(bytes) => revocation_lists::read(bytes, findings),
         Err(finding) => {
             findings.push(*finding);
             Vec::new()

@@ -9,7 +9,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::BundleError;
-use super::CRL;
 use super::Finding;
 use super::Report;
 use super::content::Content;
@@ -191,15 +190,6 @@ fn remarks(content: &Content, layout: Layout) -> Vec<Finding> {
                 istio.join(", ")
             ),
             "keep one set of names",
-        ));
-    }
-    if content.get(CRL).is_some() {
-        remarks.push(Finding::new(
-            super::Severity::Info,
-            CRL,
-            "crl-not-used",
-            "there is a revocation list",
-            "nothing to do: this version does not use it",
         ));
     }
     remarks

@@ -10,12 +10,14 @@ use std::time::SystemTime;
 use super::Generation;
 use super::Material;
 use super::Source;
+use super::compatibility;
 use super::trial;
 use super::trial::TrialError;
 use crate::x509::SystemEntropy;
 
 mod certificates;
 mod content;
+mod cross;
 mod extensions;
 mod files;
 mod key_match;
@@ -23,6 +25,8 @@ mod layout;
 mod path;
 mod published_keys;
 mod report;
+mod revocation;
+mod revocation_lists;
 mod rules;
 mod surplus;
 
@@ -51,7 +55,8 @@ pub struct Loaded {
     pub expired: Option<SystemTime>,
 }
 
-/// Reads the bundle in `dir` and makes a signer of it. An expired chain is the one error that is let through.
+/// Reads the bundle in `dir` and makes a signer of it. An expired chain and an old
+/// revocation list are the errors that are let through: both come with time.
 ///
 /// # Errors
 /// When any other rule is broken; the report names all of them.
@@ -179,7 +184,14 @@ fn examine_files(
     describe(&path, &files, report);
     report.findings.extend(path.broken_link());
     report.findings.extend(rules::judge(&path, &files, now));
-    report.findings.extend(surplus::judge(&path, &files, now));
+    let cross = cross::certificates(&path, &files, now);
+    report.findings.extend(cross::remarks(&cross, &files));
+    report
+        .findings
+        .extend(surplus::judge(&path, &files, &cross, now));
+    report
+        .findings
+        .extend(revocation::judge(&path, &files, now));
     let root = path.root.clone()?;
     let material = Material {
         key: signer.key?,
@@ -188,6 +200,8 @@ fn examine_files(
         },
         issuer: path.issuer.clone(),
         intermediates: path.intermediates.clone(),
+        cross,
+        crls: files.crls.clone(),
         other_roots: files
             .roots
             .iter()
@@ -198,7 +212,7 @@ fn examine_files(
     };
     let only_expired = report
         .errors()
-        .all(|finding| finding.rule == rules::EXPIRED);
+        .all(|finding| [rules::EXPIRED, rules::CRL_CURRENT].contains(&finding.rule));
     match only_expired {
         true => tried(Generation::new(material), &path, now, report),
         false => None,
@@ -223,7 +237,7 @@ fn tried(
     report: &mut Report,
 ) -> Option<Generation> {
     let error = match trial::sign_and_verify(&generation, now, &SystemEntropy) {
-        Ok(()) => return Some(generation),
+        Ok(()) => return together(generation, now, report),
         Err(error) => error,
     };
     let seen = format!("a leaf signed on trial is refused: {error}");
@@ -246,6 +260,22 @@ fn tried(
             None
         }
     }
+}
+
+/// All roots of the bundle go out together.
+fn together(generation: Generation, now: SystemTime, report: &mut Report) -> Option<Generation> {
+    let roots = generation.own_roots();
+    let checked = compatibility::check(&[&generation], roots, now, &SystemEntropy);
+    let Err(incompatible) = checked else {
+        return Some(generation);
+    };
+    report.findings.push(Finding::error(
+        "",
+        "roots-live-together",
+        incompatible.to_string(),
+        "remove the root that is not needed",
+    ));
+    None
 }
 
 /// The optional revocation list of Istio's layout.

@@ -2,6 +2,7 @@
 //!
 //! Names, key identifiers and signatures decide; the order of the files does not.
 
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use proto::certificate::Certificate;
@@ -117,6 +118,8 @@ impl Search<'_> {
                 !certificate.is_ca(),
                 !certificate.is_valid_at(self.now),
                 !files.roots.contains(certificate),
+                // Of a root that was certified again the newer one lasts.
+                Reverse(certificate.facts().not_after),
             )
         });
         candidates

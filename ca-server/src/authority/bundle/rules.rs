@@ -18,6 +18,8 @@ use crate::authority::algorithm::Signature;
 
 /// The rule that a loaded bundle may break: the server runs on and says that it cannot issue.
 pub(super) const EXPIRED: &str = "expired";
+/// The rule that a loaded bundle may break, too: what was current when it came may be old at the next start.
+pub(super) const CRL_CURRENT: &str = "crl-current";
 /// The rule that a leaf signed on trial breaks.
 pub(super) const TRIAL_LEAF: &str = "trial-leaf";
 

@@ -12,8 +12,13 @@ use super::path;
 use super::path::Path;
 use super::report::date;
 
-/// Judges what is beside `path`.
-pub(super) fn judge(path: &Path, files: &Files, now: SystemTime) -> Vec<Finding> {
+/// Judges what is beside `path` and its `cross`-certificates.
+pub(super) fn judge(
+    path: &Path,
+    files: &Files,
+    cross: &[Certificate],
+    now: SystemTime,
+) -> Vec<Finding> {
     let layout = files.layout;
     let mut findings = Vec::new();
     for (file, certificates) in [
@@ -24,7 +29,7 @@ pub(super) fn judge(path: &Path, files: &Files, now: SystemTime) -> Vec<Finding>
         findings.extend(repeated(file, certificates));
     }
     if path.root.is_some() {
-        findings.extend(unneeded(path, files));
+        findings.extend(unneeded(path, files, cross));
         findings.extend(not_in_chain_file(path, files));
     }
     let others = files.roots.iter();
@@ -47,11 +52,11 @@ fn repeated(file: &'static str, certificates: &[Certificate]) -> Option<Finding>
     ))
 }
 
-fn unneeded(path: &Path, files: &Files) -> Vec<Finding> {
+fn unneeded(path: &Path, files: &Files, cross: &[Certificate]) -> Vec<Finding> {
     let mut seen = HashSet::new();
     let held = files.issuer.iter().chain(&files.chain);
     held.filter(|certificate| !path.all().any(|needed| needed == *certificate))
-        .filter(|certificate| !files.roots.contains(certificate))
+        .filter(|certificate| !files.roots.contains(certificate) && !cross.contains(certificate))
         .filter(|certificate| seen.insert(certificate.fingerprint()))
         .map(|certificate| {
             Finding::warning(

@@ -4,73 +4,31 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
 
 use proto::certificate::Certificate;
-use proto::certificate::Fingerprint;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::Source;
 use super::algorithm;
 use super::algorithm::Signature;
+use super::crl::Crl;
 use super::key::IssuerKey;
+use super::twins;
 use crate::x509::LeafTemplate;
 use crate::x509::Validity;
 use crate::x509::leaf;
 use crate::x509::leaf::IssuerFields;
-use crate::x509::leaf::LeafMismatch;
 
-/// What a generation is made of. Whoever fills it in has checked that the parts belong together.
-#[derive(Debug)]
-pub struct Material {
-    /// The key of `issuer`.
-    pub key: IssuerKey,
-    /// Where the parts came from.
-    pub source: Source,
-    /// The certificate of `key`.
-    pub issuer: Certificate,
-    /// The issuers of `issuer` in order, without the root.
-    pub intermediates: Vec<Certificate>,
-    /// What anchors the chain; the issuer itself where that is a root.
-    pub root: Certificate,
-    /// Further roots of the same source, to be trusted too.
-    pub other_roots: Vec<Certificate>,
-}
+mod parts;
+mod signed_leaf;
 
-/// What is in force besides the signer.
-#[derive(Clone, Debug, Default)]
-pub struct Conditions {
-    /// Every root that relying parties must hold.
-    pub roots: Vec<Certificate>,
-    /// The trust bundle's number: it rises with every change of `roots`.
-    pub bundle_number: u64,
-    /// SHA-256 of the roots that must not authenticate this CA any more, although leaves still chain to them.
-    pub distrusted: Vec<Fingerprint>,
-    /// The longest lifetime of a leaf for the time being.
-    pub longest_ttl: Option<Duration>,
-    /// Leaves of other issuers are to be renewed before their time.
-    pub renew_by: Option<RenewBy>,
-}
-
-/// Advice to renew before the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RenewBy {
-    /// Since when the advice is given.
-    pub since: SystemTime,
-    /// Over how long the renewals are to be spread.
-    pub spread: Duration,
-}
-
-/// Signers that sign nothing but this CA's own leaf.
-#[derive(Clone, Debug, Default)]
-pub struct StandingBy {
-    /// Leaves of before chain to them; the oldest first.
-    pub before: Vec<Arc<Generation>>,
-    /// Leaves of soon will, and its roots are in the trust bundle.
-    pub next: Option<Arc<Generation>>,
-}
+pub use parts::Conditions;
+pub use parts::Material;
+pub use parts::RenewBy;
+pub use parts::StandingBy;
+pub use signed_leaf::Leaf;
+pub use signed_leaf::SignError;
 
 /// One immutable set of key, chain and trust bundle.
 #[derive(Clone, Debug)]
@@ -80,8 +38,10 @@ pub struct Generation {
     key: Arc<IssuerKey>,
     key_id: Vec<u8>,
     issuer: Certificate,
-    /// The issuing certificate first, then its issuers, without the root.
+    /// The issuing certificate first, then its issuers, without the root, then the cross-certificates.
     chain: Vec<Certificate>,
+    cross: Vec<Certificate>,
+    crls: Vec<Crl>,
     root: Certificate,
     own_roots: Vec<Certificate>,
     conditions: Conditions,
@@ -106,9 +66,12 @@ impl Generation {
             source: material.source,
             key: Arc::new(material.key),
             key_id: key_id(&material.issuer),
+            // Who needs a cross-certificate has until its end; who does not, loses nothing by it.
             window: common_window(chain.iter().chain([&material.root])),
             issuer: material.issuer,
-            chain,
+            chain: [&*chain, &*material.cross].concat(),
+            cross: material.cross,
+            crls: material.crls,
             root: material.root,
             conditions: Conditions {
                 roots: own_roots.clone(),
@@ -121,15 +84,46 @@ impl Generation {
     }
 
     /// The same signer under `conditions`, whose roots its own ones go before, with others `standing_by`.
+    ///
+    /// A root that was certified again and is there in its newer form alone stays away.
     #[must_use]
     pub fn in_force(&self, conditions: Conditions, standing_by: StandingBy) -> Self {
-        let roots = none_twice([&*self.own_roots, &*conditions.roots].concat());
+        let others = &conditions.roots;
+        let is_missed = |own: &&Certificate| {
+            others.contains(own) || !others.iter().any(|one| twins::is_same_root(one, own))
+        };
+        let own = self.own_roots.iter().filter(is_missed).cloned();
+        let roots = none_twice(own.chain(others.iter().cloned()).collect());
+        let roots = twins::longest_lived_first(&roots);
+        let known = |signer: Arc<Self>| Arc::new(signer.known_under(&roots));
         Self {
-            conditions: Conditions {
-                roots,
-                ..conditions
+            standing_by: StandingBy {
+                before: standing_by.before.into_iter().map(known).collect(),
+                next: standing_by.next.map(known),
             },
-            standing_by,
+            ..self.known_under(&roots)
+        }
+        .under(Conditions {
+            roots,
+            ..conditions
+        })
+    }
+
+    fn under(self, conditions: Conditions) -> Self {
+        Self { conditions, ..self }
+    }
+
+    /// The same signer without what it sends for roots that nobody is to trust any more: our own CA is signed across
+    /// for the time in which the root before it is in the bundle. An operator's is as the operator wants it.
+    fn known_under(&self, roots: &[Certificate]) -> Self {
+        let is_known = |cross: &Certificate| {
+            let is_issuer =
+                |root: &Certificate| algorithm::check_signature(cross, root) == Signature::Good;
+            matches!(self.source, Source::PluggedIn { .. }) || roots.iter().any(is_issuer)
+        };
+        let is_sent = |one: &&Certificate| !self.cross.contains(one) || is_known(one);
+        Self {
+            chain: self.chain.iter().filter(is_sent).cloned().collect(),
             ..self.clone()
         }
     }
@@ -167,10 +161,34 @@ impl Generation {
         &self.issuer
     }
 
-    /// Issuer first, without the root. When the issuer is itself a root, it is empty.
+    /// Issuer first, without the root; after its issuers the cross-certificates that are sent. When the issuer is itself
+    /// a root, there are only those.
     #[must_use]
     pub fn chain(&self) -> &[Certificate] {
         &self.chain
+    }
+
+    /// Certificates by other CAs for the keys of the root or an intermediate.
+    #[must_use]
+    pub fn cross(&self) -> &[Certificate] {
+        &self.cross
+    }
+
+    /// The revocation lists that came with the signer.
+    #[must_use]
+    pub fn crls(&self) -> &[Crl] {
+        &self.crls
+    }
+
+    /// Every CA of its own path: the issuer first, the root last.
+    pub fn cas(&self) -> impl Iterator<Item = &Certificate> {
+        let below = self.chain.iter().filter(|one| !self.cross.contains(one));
+        below.chain([&self.root])
+    }
+
+    /// What its leaves name as the key identifier of their issuer.
+    pub(super) fn key_id(&self) -> &[u8] {
+        &self.key_id
     }
 
     /// The root that anchors the chain.
@@ -285,41 +303,6 @@ impl Generation {
             .chain(above.map(|certificate| certificate.der().to_vec()))
             .collect()
     }
-}
-
-/// A signed leaf. Only [`Generation::sign`] makes one, and [`Generation::own_leaf`] knows one again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaf {
-    der: Vec<u8>,
-    /// SHA-256 of the issuing certificate.
-    issuer: Fingerprint,
-}
-
-impl Leaf {
-    /// Its exact bytes.
-    #[must_use]
-    pub fn der(&self) -> &[u8] {
-        &self.der
-    }
-
-    /// One PEM block with LF line ends and a newline at the end.
-    #[must_use]
-    pub fn to_pem(&self) -> String {
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.as_slice()), config)
-    }
-}
-
-/// Why a leaf was not signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignError {
-    /// The key refused.
-    #[error("the issuer's key did not sign")]
-    Key,
-    /// What came out is not what was intended.
-    #[error(transparent)]
-    Mismatch(#[from] LeafMismatch),
 }
 
 /// The issuer's subjectKeyIdentifier; where it has none, method 1 of RFC 5280 section 4.2.1.2.

@@ -23,12 +23,16 @@ pub(super) struct Made {
     pub(super) root_pem: String,
     pub(super) root_key_pem: Zeroizing<String>,
     pub(super) issuer_pem: String,
+    /// Certificates by roots before, for the name and key of this one.
+    pub(super) cross_pem: String,
     pub(super) issuer_key_pem: Zeroizing<String>,
 }
 
-/// Makes a root of ten years and an issuing CA of one year under it, both with P-256 keys.
+/// Makes a root of ten years and an issuing CA of one year under it, both with P-256 keys. The root `before` signs the
+/// new one across.
 pub(super) fn root_and_issuer(
     trust_domain: &TrustDomain,
+    before: Option<(&Certificate, IssuerKey)>,
     now: SystemTime,
     entropy: &dyn Entropy,
 ) -> Result<Made, SelfSignedError> {
@@ -40,20 +44,42 @@ pub(super) fn root_and_issuer(
         key_type: KeyType::P256,
         not_after: now + ROOT_LIFE,
     };
-    let root = template.root(now, entropy)?;
-    issuer_under(&root.certificate, &root.key_pem, trust_domain, now, entropy)
+    let above = before
+        .map(|(root, key)| Above::new(root, key))
+        .transpose()?;
+    let (root, cross) = template.root_signed_across(above.as_ref(), now, entropy)?;
+    let under = Under {
+        root: &root.certificate,
+        root_key_pem: &root.key_pem,
+        cross: cross.as_slice(),
+    };
+    issuer_under(under, trust_domain, now, entropy)
 }
 
-/// Makes an issuing CA of one year, or what `root` has left, under `root`.
+/// Under what an issuing CA is made.
+#[derive(Clone, Copy)]
+pub(super) struct Under<'a> {
+    pub(super) root: &'a Certificate,
+    pub(super) root_key_pem: &'a Zeroizing<String>,
+    /// Certificates by roots before, for the name and key of this one.
+    pub(super) cross: &'a [Certificate],
+}
+
+/// The key of `root`.
+pub(super) fn root_key(root: &Certificate, pem: &str) -> Result<IssuerKey, MakeError> {
+    let private = PrivateKey::from_pem(pem.as_bytes()).map_err(MakeError::Key)?;
+    IssuerKey::of_issuer(&private, root).map_err(MakeError::Key)
+}
+
+/// Makes an issuing CA of one year, or what the root has left.
 pub(super) fn issuer_under(
-    root: &Certificate,
-    root_key_pem: &Zeroizing<String>,
+    under: Under<'_>,
     trust_domain: &TrustDomain,
     now: SystemTime,
     entropy: &dyn Entropy,
 ) -> Result<Made, SelfSignedError> {
-    let private = PrivateKey::from_pem(root_key_pem.as_bytes()).map_err(MakeError::Key)?;
-    let key = IssuerKey::of_issuer(&private, root).map_err(MakeError::Key)?;
+    let root = under.root;
+    let key = root_key(root, under.root_key_pem)?;
     let organization = organization(trust_domain);
     let template = CaTemplate {
         organization: Some(&organization),
@@ -65,7 +91,8 @@ pub(super) fn issuer_under(
     let issuer = template.issuer(&Above::new(root, key)?, now, entropy)?;
     Ok(Made {
         root_pem: root.to_pem(),
-        root_key_pem: root_key_pem.clone(),
+        root_key_pem: under.root_key_pem.clone(),
+        cross_pem: under.cross.iter().map(Certificate::to_pem).collect(),
         issuer_pem: issuer.certificate.to_pem(),
         issuer_key_pem: issuer.key_pem,
     })

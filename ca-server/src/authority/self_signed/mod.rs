@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use proto::certificate::Fingerprint;
 use proto::spiffe::TrustDomain;
+use zeroize::Zeroizing;
 
 use super::Generation;
 use super::Source;
@@ -29,6 +30,7 @@ mod make;
 mod sets;
 
 use make::Made;
+use make::Under;
 use sets::Sets;
 
 /// What to do when there was a root and it is gone.
@@ -74,7 +76,7 @@ pub fn open_or_create(
                 root,
             });
         }
-        let made = make::root_and_issuer(state.trust_domain(), now, entropy)?;
+        let made = make::root_and_issuer(state.trust_domain(), None, now, entropy)?;
         let set = number(&sets, &made, now)?;
         sets.point_link_to_set(&set)?;
     }
@@ -102,13 +104,18 @@ pub fn make_issuer(
 ) -> Result<Generation, SelfSignedError> {
     let sets = Sets::of(data_dir);
     sets.remove_unfinished()?;
-    let root = open(&sets.link(), now)?.generation.root().clone();
-    let root_key = sets.root_key()?;
-    let made = make::issuer_under(&root, &root_key, trust_domain, now, entropy)?;
+    let before = open(&sets.link(), now)?.generation;
+    let under = Under {
+        root: before.root(),
+        root_key_pem: &sets.root_key()?,
+        cross: before.cross(),
+    };
+    let made = make::issuer_under(under, trust_domain, now, entropy)?;
     open(&number(&sets, &made, now)?, now).map(|loaded| loaded.generation)
 }
 
-/// Makes another root and an issuing CA under it, and does not put them in force.
+/// Makes another root and an issuing CA under it, and does not put them in force. Where there is a self-signed CA in
+/// force, its root signs the new one across: who trusts that one accepts leaves of the other at once.
 ///
 /// # Errors
 /// Nothing was made.
@@ -120,8 +127,22 @@ pub fn make_root(
 ) -> Result<Generation, SelfSignedError> {
     let sets = Sets::of(data_dir);
     sets.remove_unfinished()?;
-    let made = make::root_and_issuer(trust_domain, now, entropy)?;
+    let before = root_in_force(&sets, now);
+    let before = before.as_ref().and_then(|(generation, pem)| {
+        let root = generation.root();
+        Some((root, make::root_key(root, pem).ok()?))
+    });
+    let made = make::root_and_issuer(trust_domain, before, now, entropy)?;
     open(&number(&sets, &made, now)?, now).map(|loaded| loaded.generation)
+}
+
+/// The signer in force and its root's key; `None` without either, or when the root is over: then a new root goes its way
+/// alone.
+fn root_in_force(sets: &Sets, now: SystemTime) -> Option<(Generation, Zeroizing<String>)> {
+    let generation = open(&sets.link(), now).ok()?.generation;
+    let is_valid = generation.root().is_valid_at(now);
+    let key = sets.root_key().ok()?;
+    is_valid.then_some((generation, key))
 }
 
 /// The signer that was made with the issuing certificate `issuer`, whether it is in force or not; `None` when it is gone.

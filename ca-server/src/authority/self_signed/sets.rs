@@ -74,7 +74,7 @@ impl Sets {
             .mode(0o700)
             .create(&unfinished)
             .map_err(at(&unfinished))?;
-        let chain = format!("{}{}", made.issuer_pem, made.root_pem);
+        let chain = format!("{}{}{}", made.issuer_pem, made.cross_pem, made.root_pem);
         for (name, content, mode) in [
             ("ca-cert.pem", made.issuer_pem.as_str(), 0o644),
             ("ca-key.pem", made.issuer_key_pem.as_str(), 0o600),

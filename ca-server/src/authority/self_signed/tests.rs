@@ -12,7 +12,10 @@ use proto::chain;
 use proto::chain::Profile;
 
 use super::*;
+use crate::authority::Conditions;
+use crate::authority::StandingBy;
 use crate::authority::bundle::Grade;
+use crate::authority::compatibility;
 use crate::authority::state::TrustDomainChange;
 use crate::authority::test_bundle::TestBundle;
 use crate::authority::test_bundle::leaf;
@@ -434,4 +437,56 @@ fn an_expired_issuer_opens_so_that_it_can_be_renewed() {
     assert!(issuer_renewal_due(&opened.generation, late));
     let renewed = renew(dir.path(), late).unwrap();
     assert!(renewed.window().unwrap().not_after() > late);
+}
+
+#[test]
+fn a_new_root_is_signed_across_by_the_one_before_as_long_as_that_is_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = TestBundle::empty();
+    let old = open_ca(dir.path()).generation;
+    let domain = "cluster.local".parse().unwrap();
+    let new = make_root(dir.path(), &domain, now(), &SystemEntropy).unwrap();
+    made.write("old.pem", old.root().to_pem());
+    made.write("new.pem", new.root().to_pem());
+    assert_eq!(new.chain().len(), 2);
+    let leaf = leaf(&new, now());
+    let strict = "-x509_strict -check_ss_sig -attime 1800000000";
+    for root in ["old", "new"] {
+        made.openssl_accepts(&new, &leaf, &[root], strict).unwrap();
+        let path = [&[Certificate::from_der(leaf.der()).unwrap()], new.chain()].concat();
+        let roots = [made.certificate(root)];
+        chain::verify(&path, &roots, Some(&domain), Profile::X509Svid, now()).unwrap();
+    }
+    let with = |roots: &[Certificate]| {
+        let conditions = Conditions {
+            roots: roots.to_vec(),
+            ..Conditions::default()
+        };
+        new.in_force(conditions, StandingBy::default())
+    };
+    let (both, alone) = (with(&[old.root().clone()]), with(&[new.root().clone()]));
+    assert_eq!(both.leaf_chain_pem(&leaf).len(), 4);
+    assert_eq!(alone.leaf_chain_pem(&leaf).len(), 3);
+    assert!(
+        made.openssl_accepts(&alone, &leaf, &["old"], strict)
+            .is_err()
+    );
+}
+
+#[test]
+fn another_issuer_under_a_root_that_is_signed_across_is_accepted_as_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = open_ca(dir.path()).generation;
+    let domain = "cluster.local".parse().unwrap();
+    let new = make_root(dir.path(), &domain, now(), &SystemEntropy).unwrap();
+    let issuer = new.issuer().fingerprint();
+    put_in_force_at(dir.path(), &issuer, now()).unwrap();
+    let next = make_issuer(dir.path(), &domain, now(), &SystemEntropy).unwrap();
+    assert_eq!(next.cross(), new.cross());
+    assert!(compatibility::is_accepted_by(
+        &next,
+        old.root(),
+        now(),
+        &SystemEntropy
+    ));
 }

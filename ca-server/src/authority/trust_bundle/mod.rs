@@ -15,13 +15,21 @@ use proto::certificate::Certificate;
 use proto::certificate::CertificateError;
 use proto::certificate::Fingerprint;
 use proto::spiffe::TrustDomain;
-use serde::Deserialize;
-use serde::Serialize;
 
 use super::Generation;
+use super::crl::Published;
 use super::state::StateError;
 use super::state::read_versioned;
 use super::state::write_versioned;
+use super::twins;
+
+mod revocations;
+mod stored;
+
+use revocations::Numbers;
+use stored::Stored;
+use stored::StoredRoot;
+use stored::crl_pem;
 
 /// The trust bundle as it was last stored.
 #[derive(Debug)]
@@ -70,9 +78,11 @@ impl<'a> Wanted<'a> {
 pub struct Merged {
     /// Every root to be trusted, the anchoring one first, none twice.
     pub roots: Vec<Certificate>,
-    /// Rises with every change of `roots`, also across restarts.
+    /// DER of the revocation lists that go with them.
+    pub crls: Vec<Vec<u8>>,
+    /// Rises with every change of `roots` or `crls`, also across restarts.
     pub sequence: u64,
-    /// Whether `roots` is not what was stored before.
+    /// Whether `roots` or `crls` is not what was stored before.
     pub changed: bool,
     /// The roots of before that are still needed.
     pub retained: Vec<Retained>,
@@ -87,6 +97,23 @@ pub struct Retained {
     pub root: Fingerprint,
     /// The last second at which anything that chains to it can be valid.
     pub until: SystemTime,
+}
+
+impl Merged {
+    /// Puts the roots in order that are one root certified more than once, and drops what is about to expire of them.
+    fn let_go_of_outlived(&mut self, now: SystemTime) {
+        let ordered = twins::longest_lived_first(&self.roots);
+        let (gone, kept) = ordered
+            .iter()
+            .cloned()
+            .partition(|root| twins::is_outlived(root, &ordered, now));
+        let gone: Vec<Certificate> = gone;
+        self.roots = kept;
+        let gone = gone.iter().map(Certificate::fingerprint);
+        self.dropped.extend(gone);
+        self.retained
+            .retain(|retained| !self.dropped.contains(&retained.root));
+    }
 }
 
 impl TrustBundle {
@@ -119,6 +146,30 @@ impl TrustBundle {
             .collect()
     }
 
+    /// For each issuer that revocation lists cover, the first number from which on no bundle's lists left it out;
+    /// `None` where no bundle ever had a list.
+    #[must_use]
+    pub fn crl_since(&self) -> Option<HashMap<Fingerprint, u64>> {
+        let since = self.stored.as_ref()?.revocations.since.as_ref()?;
+        let parsed = |(issuer, from): (&String, &u64)| Some((issuer.parse().ok()?, *from));
+        Some(since.iter().filter_map(parsed).collect())
+    }
+
+    /// The first number from which on no bundle had a list, where some had before.
+    #[must_use]
+    pub fn crl_free_since(&self) -> Option<u64> {
+        self.stored.as_ref()?.revocations.free_since
+    }
+
+    /// Whether there is a root to be let go of because the same root, certified again, lives longer.
+    #[must_use]
+    pub fn has_outlived_root(&self, now: SystemTime) -> bool {
+        let roots = self.roots().unwrap_or_default();
+        roots
+            .iter()
+            .any(|root| twins::is_outlived(root, &roots, now))
+    }
+
     /// When the root came in that came last, to the second; `None` as long as nothing was stored.
     #[must_use]
     pub fn newest_root_since(&self) -> Option<SystemTime> {
@@ -138,7 +189,7 @@ impl TrustBundle {
     }
 
     /// Puts together the roots that signers need, the one that signs first, and those of before that are still
-    /// needed, and stores them.
+    /// needed, and stores them with the revocation lists that go with them.
     ///
     /// # Errors
     /// When it cannot be stored; what was stored before stays, and the merged bundle must not be used.
@@ -146,10 +197,12 @@ impl TrustBundle {
         &mut self,
         trust_domain: &TrustDomain,
         wanted: &[Wanted<'_>],
+        revocations: &Published,
         evidence: Evidence<'_>,
     ) -> Result<Merged, TrustBundleError> {
         let mut merged = Merged {
             roots: Vec::new(),
+            crls: revocations.crls.clone(),
             sequence: self.sequence(),
             changed: false,
             retained: Vec::new(),
@@ -176,7 +229,9 @@ impl TrustBundle {
                 None => merged.dropped.push(root.fingerprint()),
             }
         }
-        self.store(trust_domain, wanted, &mut merged, evidence)?;
+        merged.let_go_of_outlived(evidence.now);
+        let covered = (!merged.crls.is_empty()).then_some(revocations.covered.as_slice());
+        self.store(trust_domain, wanted, covered, &mut merged, evidence)?;
         Ok(merged)
     }
 
@@ -184,27 +239,35 @@ impl TrustBundle {
         &mut self,
         trust_domain: &TrustDomain,
         wanted: &[Wanted<'_>],
+        covered: Option<&[Fingerprint]>,
         merged: &mut Merged,
         evidence: Evidence<'_>,
     ) -> Result<(), TrustBundleError> {
         let now = evidence.now;
         let sequence = self.next_sequence(evidence);
-        let next = Stored {
+        let roots = merged.roots.iter();
+        let mut next = Stored {
             version: VERSION,
             trust_domain: trust_domain.clone(),
             sequence,
-            roots: merged
-                .roots
-                .iter()
+            roots: roots
                 .map(|root| self.stored_root(root, wanted, sequence, now))
                 .collect(),
+            crls: merged.crls.iter().map(|der| crl_pem(der)).collect(),
+            revocations: Numbers::default(),
         };
         let oldest = evidence.newer_than.map_or(0, seconds);
-        merged.changed = self
-            .stored
-            .as_ref()
-            .is_none_or(|old| old.sequence <= oldest || !old.has_content_of(&next));
-        if merged.changed {
+        let is_new = |old: &Stored| old.sequence <= oldest || !old.has_content_of(&next);
+        merged.changed = self.stored.as_ref().is_none_or(is_new);
+        if !merged.changed {
+            // Lists may cover another issuer without being others.
+            next.sequence = merged.sequence;
+        }
+        let before = self.stored.as_ref().map(|old| &old.revocations);
+        let before = before.cloned().unwrap_or_default();
+        next.revocations = before.after(covered, next.sequence);
+        if merged.changed || next.revocations != before {
+            let sequence = next.sequence;
             write_versioned(&self.path, &next)?;
             merged.sequence = sequence;
             self.stored = Some(next);
@@ -259,48 +322,6 @@ pub enum TrustBundleError {
         /// What is wrong with it, where it does not parse.
         source: Option<CertificateError>,
     },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stored {
-    version: u32,
-    trust_domain: TrustDomain,
-    sequence: u64,
-    /// The active root first.
-    roots: Vec<StoredRoot>,
-}
-
-impl Stored {
-    fn has_content_of(&self, other: &Self) -> bool {
-        self.trust_domain == other.trust_domain && self.roots == other.roots
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredRoot {
-    fingerprint: String,
-    source: String,
-    first_seen: String,
-    /// Missing in files of before there were numbers: then every numbered bundle holds it.
-    #[serde(default)]
-    since: u64,
-    pem: String,
-}
-
-impl StoredRoot {
-    fn certificate(&self, path: &Path) -> Result<Certificate, TrustBundleError> {
-        let damaged = |source| TrustBundleError::Root {
-            path: path.to_owned(),
-            fingerprint: self.fingerprint.clone(),
-            source,
-        };
-        let mut certificates =
-            Certificate::all_from_pem(self.pem.as_bytes()).map_err(|error| damaged(Some(error)))?;
-        match (certificates.pop(), certificates.len()) {
-            (Some(root), 0) if root.fingerprint().to_string() == self.fingerprint => Ok(root),
-            _ => Err(damaged(None)),
-        }
-    }
 }
 
 /// The last second at which something that chains to `root` can be valid; `None` when that is over.

@@ -60,7 +60,12 @@ impl Scene {
         let domain = "cluster.local".parse().unwrap();
         let mut bundle = TrustBundle::open(self.made.workshop()).unwrap();
         bundle
-            .merge(&domain, &[Wanted::of(&self.generation(root))], evidence)
+            .merge(
+                &domain,
+                &[Wanted::of(&self.generation(root))],
+                &Published::default(),
+                evidence,
+            )
             .unwrap()
     }
 }
@@ -99,9 +104,13 @@ fn after_a_restore_the_number_is_above_all_that_may_be_out_there_once() {
     let generation = scene.generation("old");
     let wanted = [Wanted::of(&generation)];
     let mut bundle = TrustBundle::open(scene.made.workshop()).unwrap();
-    let restored = bundle.merge(&domain, &wanted, evidence).unwrap();
+    let restored = bundle
+        .merge(&domain, &wanted, &Published::default(), evidence)
+        .unwrap();
     assert_eq!((restored.sequence, restored.changed), (first + 3601, true));
-    let again = bundle.merge(&domain, &wanted, evidence).unwrap();
+    let again = bundle
+        .merge(&domain, &wanted, &Published::default(), evidence)
+        .unwrap();
     assert_eq!((again.sequence, again.changed), (first + 3601, false));
 }
 
@@ -122,7 +131,12 @@ fn roots_that_were_let_go_on_purpose_leave_whatever_chains_to_them() {
     let generation = scene.generation("new");
     let mut bundle = TrustBundle::open(scene.made.workshop()).unwrap();
     let merged = bundle
-        .merge(&domain, &[Wanted::of(&generation)], evidence)
+        .merge(
+            &domain,
+            &[Wanted::of(&generation)],
+            &Published::default(),
+            evidence,
+        )
         .unwrap();
     assert_eq!(merged.dropped, [old]);
 }

@@ -4,6 +4,8 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use proto::certificate::Fingerprint;
+
 use super::Forced;
 use super::Record;
 use super::Refusal;
@@ -100,6 +102,16 @@ impl Record {
         record.advise_renewal(now);
         let within = humantime::format_duration(renew_within);
         record.note(now, format!("agents are to renew within {within}"), None);
+        record
+    }
+
+    /// `roots` accept leaves of `issuer` beside its own root. Nothing was done, so nothing is noted.
+    #[must_use]
+    pub fn accepted_by(&self, issuer: &Fingerprint, roots: Vec<Fingerprint>) -> Self {
+        let mut record = self.clone();
+        if let Some(signer) = record.signer_mut(issuer) {
+            signer.also_accepted_by = roots;
+        }
         record
     }
 
