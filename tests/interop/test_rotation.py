@@ -133,6 +133,7 @@ def replace_root(mesh, traffic, how):
     before, two, across = mesh.signer("active"), traffic.with_two_roots, traffic.across_roots
     how(before)
     wait_for(LIMIT, lambda: mesh.is_over(before), "the end of the rotation")
+    assert not traffic.failed, "\n".join(traffic.failed)
     assert traffic.with_two_roots > two, "nobody connected with both roots in its files"
     assert traffic.across_roots > across, "nobody connected to a leaf of the other root"
 
