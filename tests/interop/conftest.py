@@ -69,10 +69,10 @@ class Server:
                              capture_output=True, text=True, check=True)
         return run.stdout
 
-    def create(self, csr, bearer=None, identity=None, ttl=3600):
+    def create(self, csr, bearer=None, identity=None, ttl=3600, roots=None):
         """Calls CreateCertificate as Istio's agent does, through grpcio's C core."""
         key, chain = identity or (None, None)
-        credentials = grpc.ssl_channel_credentials(self.roots, key, chain)
+        credentials = grpc.ssl_channel_credentials(roots or self.roots, key, chain)
         target = self.grpc_addr.replace("127.0.0.1", "localhost")
         metadata = [("clusterid", "Kubernetes")]
         if bearer:
