@@ -162,7 +162,7 @@ def test_three_roots_in_a_row_without_one_failed_openssl_handshake(mesh):
 def test_force_breaks_the_one_that_the_status_named(mesh):
     traffic = Traffic([mesh.agent("a"), mesh.agent("b")])
     mesh.processes["b"].send_signal(signal.SIGSTOP)
-    mesh.server.operator("rotate", "start")
+    mesh.drop_in("unrelated")
 
     def named():
         steps = json.dumps(mesh.status()["steps"])

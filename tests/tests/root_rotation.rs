@@ -221,7 +221,7 @@ fn a_root_is_replaced_by_order_by_taint_and_by_files_without_one_failed_handshak
     let second = mesh.active();
     let _said = mesh
         .ca
-        .operator(&["rotate", "taint", &second, "--renew-within", "2s"]);
+        .operator(&["rotate", "taint", &second, "--renew-within", "4s"]);
     mesh.wait_until_steady_without(&second);
     let root = mesh.drop_in("third");
     mesh.wait_until_only(&root);
@@ -248,7 +248,7 @@ fn force_breaks_the_one_that_the_status_named() {
     let (a, b) = (mesh.agent("a"), mesh.agent("b"));
     let traffic = Traffic::between(&[a.1, b.1]);
     b.0.signal("STOP");
-    let _said = mesh.ca.operator(&["rotate", "start"]);
+    let _root = mesh.drop_in("unrelated");
     wait_for(LIMIT, || {
         let waits_for = mesh.status()["steps"].to_string();
         let is_named = |name: &str| waits_for.contains(&format!("/sa/{name}\""));

@@ -14,6 +14,8 @@ use tests::agent::key_and_csr;
 use tests::ca::Setup;
 use tests::ca::TestCa;
 use tests::ca::operator;
+use tests::cacerts::Cacerts;
+use tests::cacerts::Volume;
 use tests::poll::until;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -76,18 +78,65 @@ fn refused(ca: &TestCa, args: &[&str]) -> String {
     said(&output)
 }
 
+/// A plugged-in CA, whose roots have nothing to do with each other: nobody accepts the next one unless told.
+struct PluggedIn {
+    ca: TestCa,
+    volume: Volume,
+    _dir: tempfile::TempDir,
+}
+
+impl PluggedIn {
+    fn start(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut volume = Volume::new(dir.path().join("cacerts"));
+        volume.put_bundle(&Cacerts::make());
+        let ca = TestCa::start_with(Setup {
+            root_ca_dir: Some(dir.path().join("cacerts")),
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            ..Setup::default()
+        });
+        Self {
+            ca,
+            volume,
+            _dir: dir,
+        }
+    }
+
+    /// Drops other files in, and answers the status once they are published.
+    async fn replace(&mut self) -> Value {
+        self.volume.put_bundle(&Cacerts::make());
+        until("the next signer", Duration::from_secs(20), async || {
+            let status = status(&self.ca);
+            (status["phase"] != "steady" && roots(&self.ca) == 2).then_some(status)
+        })
+        .await
+    }
+}
+
 #[tokio::test]
-async fn a_shut_gate_refuses_and_names_who_holds_it_and_dry_runs_change_nothing() {
+async fn a_dry_run_of_a_start_changes_nothing_and_our_own_root_is_accepted_at_once() {
     let ca = TestCa::start();
     hand_out_a_leaf(&ca).await;
-    let before = status(&ca);
+    let old = signer(&status(&ca), "active").to_owned();
     let _planned = ca.operator(&["rotate", "start", "--dry-run"]);
     assert_eq!(
         (status(&ca)["phase"].as_str(), roots(&ca)),
         (Some("steady"), 1)
     );
-
     let started = json(&ca, &["rotate", "start"]);
+    assert_eq!(started["steps"][0]["open"].as_bool(), Some(true));
+    // Whoever knows the old root only accepts the new one, which that has signed across.
+    let activated = json(&ca, &["rotate", "activate"]);
+    assert_eq!(signer(&activated, "draining"), old);
+}
+
+#[tokio::test]
+async fn a_shut_gate_refuses_and_names_who_holds_it_and_dry_runs_change_nothing() {
+    let mut plugged_in = PluggedIn::start(&[]);
+    hand_out_a_leaf(&plugged_in.ca).await;
+    let before = status(&plugged_in.ca);
+    let started = plugged_in.replace().await;
+    let ca = plugged_in.ca;
     assert_eq!(
         (started["phase"].as_str(), roots(&ca)),
         (Some("distribute"), 2)
@@ -121,9 +170,10 @@ async fn a_shut_gate_refuses_and_names_who_holds_it_and_dry_runs_change_nothing(
 
 #[tokio::test]
 async fn forcing_names_the_signer_takes_a_reason_says_who_breaks_and_is_recorded() {
-    let ca = TestCa::start();
-    hand_out_a_leaf(&ca).await;
-    let started = json(&ca, &["rotate", "start"]);
+    let mut plugged_in = PluggedIn::start(&[]);
+    hand_out_a_leaf(&plugged_in.ca).await;
+    let started = plugged_in.replace().await;
+    let ca = plugged_in.ca;
     let (old, next) = (signer(&started, "active"), signer(&started, "next"));
     let without = ca.try_operator(&["rotate", "activate", "--force", next]);
     assert_eq!(without.status.code(), Some(2), "usage");
@@ -214,17 +264,12 @@ async fn tainting_brings_a_new_root_by_itself_and_says_who_holds_leaves_of_the_o
         (Some("steady"), 1)
     );
     let tainted = ca.operator(&["rotate", "taint", &old, "--deadline", "24h"]);
-    for part in ["active, tainted", CART, "dropped at"] {
+    for part in ["draining, tainted", CART, "dropped at"] {
         assert!(tainted.contains(part), "{part} in {tainted}");
     }
     let after = status(&ca);
-    assert_eq!(
-        (after["phase"].as_str(), roots(&ca)),
-        (Some("distribute"), 2)
-    );
-    assert_ne!(signer(&after, "next"), "");
-    let refusal = refused(&ca, &["rotate", "abort"]);
-    assert!(refusal.contains("tainted"), "{refusal}");
+    assert_eq!((after["phase"].as_str(), roots(&ca)), (Some("drain"), 2));
+    assert_eq!(signer(&after, "draining"), old);
     let past = refused(
         &ca,
         &[
@@ -273,14 +318,11 @@ async fn a_plan_tells_when_the_last_leaf_of_before_dies() {
 
 #[tokio::test]
 async fn a_gate_waits_until_a_leaf_is_dead_on_slow_clocks_too() {
-    let flags = ["--min-ttl=1s", "--default-ttl=10s", "--max-ttl=20s"];
-    let ca = TestCa::start_with(Setup {
-        flags: flags.map(str::to_owned).to_vec(),
-        ..Setup::default()
-    });
-    hand_out_a_leaf_for(&ca, 4).await;
-    let leaf = json(&ca, &["certs", "list", "--spiffe-id", CART])[0].clone();
-    let _started = ca.operator(&["rotate", "start", "--auto"]);
+    let mut plugged_in = PluggedIn::start(&["--min-ttl=1s", "--default-ttl=10s", "--max-ttl=20s"]);
+    hand_out_a_leaf_for(&plugged_in.ca, 4).await;
+    let leaf = json(&plugged_in.ca, &["certs", "list", "--spiffe-id", CART])[0].clone();
+    let _started = plugged_in.replace().await;
+    let ca = plugged_in.ca;
     let ended = until("steady again", Duration::from_secs(30), async || {
         let status = status(&ca);
         (status["phase"] == "steady").then_some(status)

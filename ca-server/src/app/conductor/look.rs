@@ -219,8 +219,21 @@ impl Conductor {
 
     /// Nobody would know of copies of keys that a crash left.
     pub(super) fn destroy_leftovers(&self) {
-        let held = self.record.signers.iter().map(|signer| signer.issuer);
-        match self.vault.destroy_others(&held.collect::<Vec<_>>()) {
+        let signers = &self.record.signers;
+        let held: Vec<Fingerprint> = signers.iter().map(|signer| signer.issuer).collect();
+        let roots = signers.iter().map(|signer| signer.root);
+        let known: Vec<Fingerprint> = roots.chain(self.record.dropped_roots.clone()).collect();
+        match self_signed::remove_leftovers(&self.settings.data_dir, &held, &known) {
+            Ok(removed) => {
+                for issuer in removed {
+                    info!(%issuer, "a self-signed signer that nobody needs was destroyed");
+                }
+            }
+            Err(error) => {
+                warn!(error = %report::chain_of(&error), "self-signed signers that nobody needs are left");
+            }
+        }
+        match self.vault.destroy_others(&held) {
             Ok(0) => {}
             Ok(copies) => info!(
                 copies,

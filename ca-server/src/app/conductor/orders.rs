@@ -76,8 +76,8 @@ impl Conductor {
             }
             Command::Taint { issuer, .. } => {
                 let record = self.after(command, &seen, now)?;
+                let record = self.away_from_tainted(*issuer, record, now)?;
                 self.commit(record, now).await?;
-                self.replace_tainted(*issuer, now).await?;
             }
             Command::Activate { .. } | Command::Retire { .. } | Command::Abort => {
                 let record = self.after(command, &seen, now)?;
@@ -150,19 +150,23 @@ impl Conductor {
         }
     }
 
-    /// With a tainted key in use and nobody to give way to, a self-signed CA brings a new root by itself.
-    async fn replace_tainted(
+    /// With a tainted key in use and nobody to give way to, a self-signed CA brings a new root by itself; in the same
+    /// step, so that no agent is told to distrust the one root that it knows.
+    fn away_from_tainted(
         &mut self,
         issuer: Fingerprint,
+        record: Record,
         now: SystemTime,
-    ) -> Result<(), CaError> {
-        let is_alone = self.record.active == issuer && self.record.next.is_none();
+    ) -> Result<Record, CaError> {
+        let is_alone = record.active == issuer && record.next.is_none();
         if !is_alone || matches!(self.authority.current().source(), Source::PluggedIn { .. }) {
-            return Ok(());
+            return Ok(record);
         }
         let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
         let made = self_signed::make_root(data_dir, domain, now, &SystemEntropy)?;
-        self.introduce(made, true, now).await
+        let record = record.introduce(self.admit(&made, now)?, true, now)?;
+        self.signers.put(made);
+        Ok(record.distribute(now)?)
     }
 
     fn report(&self, record: &Record, evidence: &Evidence<'_>) -> Report {
