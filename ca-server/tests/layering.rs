@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "issuance",
             "authority",
             "ledger",
+            "rotation",
             "x509",
             "clock",
             "telemetry",

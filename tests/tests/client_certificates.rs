@@ -140,11 +140,30 @@ async fn no_bad_client_certificate_gets_in_and_none_stops_a_good_token() {
         let mut helped = Agent::connect(ca.grpc, &roots, &[&token], Some(identity)).await;
         assert!(helped.create(&csr, 0).await.is_ok(), "{what}");
     }
-    let good = under_our_issuer(&ca, &leaf(uri(CART)));
-    let mut renewing = Agent::connect(ca.grpc, &roots, &[], Some(good)).await;
+    let (key, own_csr) = key_and_csr(CART);
+    let mut enrolling = Agent::connect(ca.grpc, &roots, &[&ca.token(CART)], None).await;
+    let elements = enrolling.create(&own_csr, 0).await.unwrap();
+    let chain = pem::parse_many(elements.concat()).unwrap();
+    let chain = chain.into_iter().map(pem::Pem::into_contents).collect();
+    let mut renewing = Agent::connect(ca.grpc, &roots, &[], Some((chain, key))).await;
     assert!(
         renewing.create(&csr, 0).await.is_ok(),
         "the good one is good"
+    );
+}
+
+#[tokio::test]
+async fn a_stolen_issuing_key_buys_no_certificate() {
+    let ca = TestCa::start();
+    let (roots, csr) = (ca.roots_pem(), key_and_csr(CART).1);
+    let forged = under_our_issuer(&ca, &leaf(uri(CART)));
+    let mut thief = Agent::connect(ca.grpc, &roots, &[], Some(forged)).await;
+    let status = thief.create(&csr, 0).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    let said = format!("{:?}", ca.log());
+    assert!(
+        said.contains("the ledger does not have certificate"),
+        "{said}"
     );
 }
 

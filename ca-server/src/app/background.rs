@@ -66,7 +66,7 @@ pub(super) async fn note_expiries(
     clock: Arc<dyn Clock>,
 ) {
     loop {
-        metrics.note_certificates(&reporter.held(), clock.now());
+        metrics.note_certificates(&reporter.held(), reporter.generation(), clock.now());
         tokio::time::sleep(EXPIRIES).await;
     }
 }

@@ -12,6 +12,7 @@ use super::background;
 use super::ca::Ca;
 use super::conductor::Conductor;
 use super::conductor::Order;
+use super::control::Control;
 use super::doors;
 use super::error::ServeError;
 use super::federation::Federation;
@@ -81,6 +82,9 @@ impl House {
             entropy: Arc::clone(&entropy),
         });
         let metrics = Metrics::new()?;
+        let longest = config.profile.max_ttl().as_secs();
+        let longest = i64::try_from(longest).unwrap_or(i64::MAX);
+        metrics.max_leaf_lifetime.set(longest);
         let house = Self {
             config,
             locked,
@@ -109,6 +113,7 @@ impl House {
         let readiness = self.start_readiness();
         let reporter = Arc::new(Reporter {
             authority: self.ca.authority(),
+            others: conductor.others(),
             serving: listeners.map(Arc::clone).collect(),
             readiness: Arc::new(readiness.clone()),
             grpc_addr: grpc_addr.to_string(),
@@ -120,7 +125,7 @@ impl House {
         let tls = TlsSettings::new(Arc::clone(&serving.certificate));
         let (agents, health_task) = self.agent_server(readiness.clone())?;
         tasks.push(health_task);
-        let operators = self.server(api::admin_routes(self.admin(reporter)));
+        let operators = self.server(api::admin_routes(self.admin(reporter, orders)));
         let http_port = HttpPort {
             routes: self.http_routes(readiness),
             headers: self.config.limits.handshake,
@@ -275,13 +280,14 @@ impl House {
         }
     }
 
-    fn admin(&self, reporter: Arc<Reporter>) -> Admin {
+    fn admin(&self, reporter: Arc<Reporter>, orders: mpsc::Sender<Order>) -> Admin {
         Admin {
             policy: Policy::new(self.config.trust_domain.clone()),
             ledger: self.ca.ledger(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             report: reporter,
+            rotation: Arc::new(Control { orders }),
             backup: backup::Source::new(self.locked.path(), self.ca.store()),
         }
     }

@@ -6,6 +6,7 @@ mod bundle_check;
 mod bundle_create;
 mod ca;
 mod conductor;
+mod control;
 mod doors;
 mod error;
 mod federation;
@@ -52,6 +53,12 @@ pub fn run(command: Command) -> u8 {
         Command::Status(options) => match runtime.block_on(operator::status(options)) {
             Ok(true) => 0,
             Ok(false) => NOT_READY,
+            Err(error) => failed(&error),
+        },
+        Command::Rotate(command) => exit(runtime.block_on(operator::rotate(command))),
+        Command::Reload(options) => match runtime.block_on(operator::reload(options)) {
+            Ok(true) => 0,
+            Ok(false) => 1,
             Err(error) => failed(&error),
         },
         Command::Backup(options) => exit(runtime.block_on(operator::backup(options))),

@@ -18,6 +18,8 @@ pub(super) struct Promises {
     last_leaf_under: HashMap<Fingerprint, SystemTime>,
     /// Until when leaves may live that the ledger lost.
     pub(super) unrecorded_until: Option<SystemTime>,
+    /// When the ledger was lost, or everything put back from a backup.
+    lost_at: Option<SystemTime>,
 }
 
 impl Promises {
@@ -33,6 +35,7 @@ impl Promises {
         })?;
         Ok(Self {
             last_leaf_under: known.into_iter().collect(),
+            lost_at,
             unrecorded_until: lost_at
                 .map(|lost_at| lost_at.checked_add(longest_ttl).unwrap_or(lost_at + FAR)),
         })
@@ -44,6 +47,7 @@ impl Promises {
             last_leaf_under: &self.last_leaf_under,
             keep_unknown_until: self.unrecorded_until,
             let_go,
+            newer_than: self.lost_at,
             now,
         }
     }

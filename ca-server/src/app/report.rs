@@ -8,11 +8,13 @@ use arc_swap::ArcSwap;
 use proto::certificate::Certificate;
 use tracing::warn;
 
+use super::conductor::OtherSigner;
 use super::serving::Presented;
 use crate::api::admin::ServerStatus;
 use crate::api::admin::StatusReport;
 use crate::api::http::Readiness;
 use crate::authority::Authority;
+use crate::authority::Generation;
 use crate::authority::Source;
 use crate::authority::bundle::Finding;
 use crate::authority::bundle::Report;
@@ -22,6 +24,7 @@ use crate::telemetry::metrics::Held;
 /// Knows the whole house, to tell operators about it.
 pub(super) struct Reporter {
     pub(super) authority: Arc<Authority>,
+    pub(super) others: Arc<ArcSwap<Vec<OtherSigner>>>,
     /// What each of our listeners presents.
     pub(super) serving: Vec<Arc<ArcSwap<Vec<Presented>>>>,
     pub(super) readiness: Arc<dyn Readiness>,
@@ -30,31 +33,73 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// Every certificate held: issuer, intermediates, active root, retained roots, serving leaf.
+    /// Every certificate held: those of the active signer, of those beside it, roots that no signer has, serving leaves.
     pub(super) fn held(&self) -> Vec<Held> {
         let generation = self.authority.current();
-        let active = generation.root().fingerprint();
-        let mut all = vec![held("issuer", generation.issuer())];
-        all.extend(
-            generation
-                .chain()
-                .iter()
-                .skip(1)
-                .map(|one| held("intermediate", one)),
-        );
-        all.extend(generation.roots().iter().map(|root| {
-            let role = if root.fingerprint() == active {
-                "root"
-            } else {
-                "retained-root"
-            };
-            held(role, root)
-        }));
+        let mut all = Vec::new();
+        add(&mut all, &ACTIVE, &generation);
+        for other in self.others.load().iter() {
+            let roles = if other.is_next { &NEXT } else { &DRAINING };
+            add(&mut all, roles, &other.generation);
+        }
+        for root in generation.roots() {
+            add_one(&mut all, held("retained-root", "", root));
+        }
         for serving in &self.serving {
             let serving = serving.load();
             all.extend(serving.iter().map(|presented| presented.held.clone()));
         }
         all
+    }
+
+    /// The number of the generation that holds them.
+    pub(super) fn generation(&self) -> u64 {
+        self.authority.current().number()
+    }
+}
+
+/// How the certificates of a signer are called.
+struct Roles {
+    issuer: &'static str,
+    intermediate: &'static str,
+    root: &'static str,
+}
+
+const ACTIVE: Roles = Roles {
+    issuer: "issuer",
+    intermediate: "intermediate",
+    root: "root",
+};
+const NEXT: Roles = Roles {
+    issuer: "next-issuer",
+    intermediate: "next-intermediate",
+    root: "next-root",
+};
+const DRAINING: Roles = Roles {
+    issuer: "draining-issuer",
+    intermediate: "draining-intermediate",
+    root: "draining-root",
+};
+
+fn add(all: &mut Vec<Held>, roles: &Roles, signer: &Generation) {
+    let origin = signer.source().name();
+    add_one(all, held(roles.issuer, origin, signer.issuer()));
+    for one in signer.chain().iter().skip(1) {
+        add_one(all, held(roles.intermediate, origin, one));
+    }
+    let root = held(roles.root, origin, signer.root());
+    // An issuer that is its own root is both; a root that signers share is the first one's.
+    if signer.issuer() == signer.root() {
+        all.push(root);
+    } else {
+        add_one(all, root);
+    }
+}
+
+/// One that is there already is told once, in its first role.
+fn add_one(all: &mut Vec<Held>, one: Held) {
+    if !all.iter().any(|before| before.sha256 == one.sha256) {
+        all.push(one);
     }
 }
 
@@ -83,10 +128,12 @@ pub(super) fn named(source: &Source) -> (&'static str, PathBuf) {
     }
 }
 
-fn held(role: &'static str, certificate: &Certificate) -> Held {
+fn held(role: &'static str, origin: &'static str, certificate: &Certificate) -> Held {
     let facts = certificate.facts();
     Held {
         role,
+        active: [ACTIVE.issuer, ACTIVE.intermediate, ACTIVE.root].contains(&role),
+        origin,
         subject: facts.subject.clone(),
         sha256: certificate.fingerprint().to_string(),
         not_before: facts.not_before,

@@ -122,6 +122,8 @@ impl Serving {
             issuer: issued.intent.issuer,
             held: Held {
                 role: self.role,
+                active: true,
+                origin: signer.source().name(),
                 subject: format!("serial {}", issued.intent.serial),
                 sha256: Fingerprint::of(issued.leaf.der()).to_string(),
                 not_before: validity.not_before(),
@@ -240,6 +242,8 @@ mod tests {
             issuer: Fingerprint::of(b"issuer"),
             held: Held {
                 role: "serving",
+                active: true,
+                origin: "self-signed",
                 subject: String::new(),
                 sha256: String::new(),
                 not_before: at(880),

@@ -122,8 +122,16 @@ impl Attestor {
         roots: &[Certificate],
         now: SystemTime,
     ) -> Result<Caller, EvidenceError> {
-        let caller = peer::attest(client_chain, roots, &self.trust_domain, now)?;
-        self.admit(caller).await
+        let verified = peer::verify(client_chain, roots, &self.trust_domain, now)?;
+        let entry = match verified.serial() {
+            Some(serial) => self
+                .ledger
+                .find(serial)
+                .await
+                .map_err(EvidenceError::Ledger)?,
+            None => None,
+        };
+        self.admit(verified.into_recorded(entry.as_ref())?).await
     }
 
     async fn attest_bearer(

@@ -109,6 +109,15 @@ impl State {
     }
 }
 
+/// The trust domain of `data_dir`; `None` where no server ever ran.
+///
+/// # Errors
+/// When the file cannot be read, is damaged or of a later version.
+pub fn stored_trust_domain(data_dir: &Path) -> Result<Option<TrustDomain>, StateError> {
+    let stored = read_versioned::<Content>(&data_dir.join("state.json"), VERSION)?;
+    Ok(stored.map(|content| content.trust_domain))
+}
+
 /// Why a small file of the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -4,6 +4,7 @@
 
 mod bundle;
 mod denials;
+mod rotate;
 mod serve;
 mod settings;
 
@@ -31,6 +32,18 @@ pub use self::bundle::KeyType;
 pub use self::denials::CertsAllow;
 pub use self::denials::CertsDeny;
 pub use self::denials::DenialTarget;
+pub use self::rotate::Deadline;
+pub use self::rotate::DeadlineError;
+pub use self::rotate::ForceArgs;
+pub use self::rotate::Reload;
+pub use self::rotate::Rotate;
+pub use self::rotate::RotateAbort;
+pub use self::rotate::RotateActivate;
+pub use self::rotate::RotatePlan;
+pub use self::rotate::RotateRetire;
+pub use self::rotate::RotateStart;
+pub use self::rotate::RotateStatus;
+pub use self::rotate::RotateTaint;
 pub use self::serve::LogFormat;
 pub use self::serve::Serve;
 
@@ -59,6 +72,17 @@ pub enum Command {
     Certs(Certs),
     /// Say what a running server has loaded, whether it is well, and what expires when.
     Status(Operator),
+    /// Change the root without anyone noticing: plan, start, watch, and take each step when nobody breaks.
+    ///
+    /// A rotation publishes the new root first, signs with it when everybody who serves a leaf knows it, and lets the old
+    /// one go when no leaf needs it. The ledger is the evidence.
+    #[command(subcommand)]
+    Rotate(Rotate),
+    /// Have a running server read --root-ca-dir now, and say what came of it.
+    ///
+    /// It does so by itself too, when files change and every --reload-interval. Exit status 1 when what is there is not
+    /// loaded.
+    Reload(Reload),
     /// Write ledger, trust bundle and CA files into one archive; the server may run meanwhile.
     Backup(Backup),
     /// Put a backup into an empty data directory.
@@ -256,7 +280,9 @@ Examples:
   ca-server bundle create --help
       make a root, issuing CAs under it, or a request to a corporate CA
   ca-server token create --spiffe-id spiffe://cluster.local/ns/shop/sa/cart > token
-      let one workload enrol, once";
+      let one workload enrol, once
+  ca-server rotate start --auto && ca-server rotate status --watch
+      replace the self-signed root, each step as soon as nobody breaks";
 
 #[cfg(test)]
 mod tests {

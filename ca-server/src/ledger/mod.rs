@@ -77,7 +77,8 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// When the store cannot be read.
     async fn list(&self, query: Query) -> Result<Page, LedgerError>;
 
-    /// For every root that leaves were reserved under, the last second of the longest-lived of them.
+    /// For every root that leaves were reserved under, the last second of the longest-lived of them. The CA's own leaves do
+    /// not count.
     ///
     /// # Errors
     /// When the store cannot be read.

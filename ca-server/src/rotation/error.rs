@@ -57,10 +57,7 @@ pub enum Refusal {
         named: Fingerprint,
     },
     /// The gate is shut.
-    #[error(
-        "not yet: {}",
-        obstacles.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-    )]
+    #[error("not yet: {}", listed(obstacles))]
     GateShut {
         /// Everything that stands against it.
         obstacles: Vec<Obstacle>,
@@ -86,6 +83,18 @@ pub enum Refusal {
         issuer: Fingerprint,
     },
 }
+
+/// The first of them and how many more there are: there may be one for each workload.
+fn listed(obstacles: &[Obstacle]) -> String {
+    let told = obstacles.iter().take(TOLD).map(ToString::to_string);
+    let told = told.collect::<Vec<String>>().join("; ");
+    match obstacles.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told}; and {more} more: see `rotate status`"),
+    }
+}
+
+const TOLD: usize = 10;
 
 fn date(time: SystemTime) -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_seconds(time)

@@ -3,6 +3,7 @@
 //! Values in, values out: nothing here reads a clock or a file, signs, stores or speaks to anybody. Whoever drives it
 //! keeps the order: persist the record, then the trust bundle, then the ledger's terms, then swap, then push.
 
+mod command;
 mod due;
 mod error;
 mod evidence;
@@ -11,10 +12,12 @@ mod gate_time;
 mod gates;
 mod obstacle;
 mod record;
+mod report;
 mod signer;
 mod text;
 mod transition;
 
+pub use command::Command;
 pub use due::Step;
 pub use due::due;
 pub use error::Refusal;
@@ -35,9 +38,18 @@ pub use record::JournalEntry;
 pub use record::Phase;
 pub use record::Record;
 pub use record::VERSION;
+pub use report::Awaited;
+pub use report::DirectoryReport;
+pub use report::LeavesOf;
+pub use report::Plan;
+pub use report::Report;
+pub use report::StepReport;
+pub use report::awaited;
 pub use signer::Origin;
 pub use signer::Signer;
 pub use transition::Forced;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod model;

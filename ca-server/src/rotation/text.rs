@@ -27,7 +27,12 @@ where
 
 /// Values that may be absent.
 pub(super) mod option {
-    use super::*;
+    use super::Deserialize;
+    use super::Deserializer;
+    use super::Display;
+    use super::Error as _;
+    use super::FromStr;
+    use super::Serializer;
 
     pub(in crate::rotation) fn serialize<S: Serializer>(
         value: &Option<impl Display>,
@@ -54,7 +59,12 @@ pub(super) mod option {
 
 /// Lists of values.
 pub(super) mod list {
-    use super::*;
+    use super::Deserialize;
+    use super::Deserializer;
+    use super::Display;
+    use super::Error as _;
+    use super::FromStr;
+    use super::Serializer;
 
     pub(in crate::rotation) fn serialize<S: Serializer>(
         values: &[impl Display],
@@ -82,7 +92,8 @@ pub(super) mod list {
 pub(super) mod time {
     use std::time::SystemTime;
 
-    use super::*;
+    use super::Deserializer;
+    use super::Serializer;
 
     pub(in crate::rotation) fn serialize<S: Serializer>(
         time: &SystemTime,
@@ -102,7 +113,9 @@ pub(super) mod time {
 pub(super) mod option_time {
     use std::time::SystemTime;
 
-    use super::*;
+    use super::Deserializer;
+    use super::Serializer;
+    use super::option;
 
     pub(in crate::rotation) fn serialize<S: Serializer>(
         time: &Option<SystemTime>,

@@ -1,8 +1,6 @@
 //! What is counted? Prometheus metrics: Istio's names where Istio counts the same, `signet_*` for the rest.
 
-use std::time::Duration;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use prometheus::Encoder as _;
 use prometheus::GaugeVec;
@@ -16,6 +14,7 @@ use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
+use super::expiries::Expiries;
 use super::rotation::RotationMetrics;
 
 /// Every metric of the server, in one registry of its own.
@@ -48,6 +47,8 @@ pub struct Metrics {
     pub acknowledgements: IntCounter,
     /// `signet_ready`: 1 when `/readyz` last said so.
     pub ready: IntGauge,
+    /// `signet_max_leaf_lifetime_seconds`: the longest lifetime that may be asked for.
+    pub max_leaf_lifetime: IntGauge,
     /// `signet_jwks_refresh_failures_total{file}`.
     pub jwks_failures: IntCounterVec,
     /// What `signet_rotation_*` and `signet_ca_bundle_*` tell.
@@ -55,22 +56,16 @@ pub struct Metrics {
     expiries: Expiries,
 }
 
-/// When what is held expires.
-#[derive(Clone, Debug)]
-struct Expiries {
-    /// `signet_certificate_expiry_timestamp_seconds{role,subject,sha256}`: every certificate held.
-    certificate: GaugeVec,
-    root: IntGauge,
-    root_seconds: IntGauge,
-    chain: IntGauge,
-    chain_seconds: IntGauge,
-}
-
 /// One certificate that the process holds, for the expiry gauges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// `root`, `issuer`, `intermediate`, `retained-root` or `serving`.
+    /// `root`, `issuer`, `intermediate`, `serving`; the same of a signer that is `next-` or `draining-`;
+    /// `retained-root`.
     pub role: &'static str,
+    /// Whether it belongs to the signer that is active, or is presented now.
+    pub active: bool,
+    /// `self-signed` or `plugged-in`; empty where that is not known any more.
+    pub origin: &'static str,
     /// Subject for people.
     pub subject: String,
     /// SHA-256 as hex.
@@ -89,66 +84,53 @@ impl Metrics {
     pub fn new() -> Result<Self, MetricsError> {
         let registry = Registry::new();
         register_build(&registry)?;
+        let count = |name, help| counter(&registry, name, help);
+        let counts = |name, help, label| counters(&registry, name, help, label);
+        let shown = |name, help| gauge(&registry, name, help);
         Ok(Self {
-            requests: counter(
-                &registry,
-                "citadel_server_csr_count",
-                "Requests for a leaf.",
-            )?,
-            attest_failures: counter(
-                &registry,
+            requests: count("citadel_server_csr_count", "Requests for a leaf.")?,
+            attest_failures: count(
                 "citadel_server_authentication_failure_count",
                 "Callers who were not recognised.",
             )?,
-            denied: counters(
-                &registry,
+            denied: counts(
                 "signet_denied_total",
                 "Callers who were refused because of a denial.",
                 "by",
             )?,
             verifications: verification_counters(&registry)?,
-            csr_refusals: counter(
-                &registry,
+            csr_refusals: count(
                 "citadel_server_csr_parsing_err_count",
                 "CSRs that were refused.",
             )?,
-            sign_failures: counters(
-                &registry,
+            sign_failures: counts(
                 "citadel_server_csr_sign_err_count",
                 "Leaves that were not signed.",
                 "error",
             )?,
-            issued: counter(
-                &registry,
+            issued: count(
                 "citadel_server_success_cert_issuance_count",
                 "Leaves that were issued.",
             )?,
             issue_seconds: issue_histogram(&registry)?,
-            connections: gauge(&registry, "signet_connections", "Open gRPC connections.")?,
-            connections_refused: counters(
-                &registry,
+            connections: shown("signet_connections", "Open gRPC connections.")?,
+            connections_refused: counts(
                 "signet_connections_refused_total",
                 "Connections that were closed before a request.",
                 "reason",
             )?,
-            ready: gauge(
-                &registry,
-                "signet_ready",
-                "1 when the last readiness check passed.",
+            ready: shown("signet_ready", "1 when the last readiness check passed.")?,
+            max_leaf_lifetime: shown(
+                "signet_max_leaf_lifetime_seconds",
+                "The longest lifetime of a leaf that may be asked for.",
             )?,
-            jwks_failures: counters(
-                &registry,
+            jwks_failures: counts(
                 "signet_jwks_refresh_failures_total",
                 "Re-reads of a JWK Set file that failed; the last good keys stay.",
                 "file",
             )?,
-            watchers: gauge(
-                &registry,
-                "signet_watchers",
-                "Agents that follow the trust bundle.",
-            )?,
-            acknowledgements: counter(
-                &registry,
+            watchers: shown("signet_watchers", "Agents that follow the trust bundle.")?,
+            acknowledgements: count(
                 "signet_acknowledgements_total",
                 "Acknowledgements of trust bundles in use.",
             )?,
@@ -158,34 +140,9 @@ impl Metrics {
         })
     }
 
-    /// Replaces the expiry gauges by those of `held`.
-    pub fn note_certificates(&self, held: &[Held], now: SystemTime) {
-        let expiries = &self.expiries;
-        expiries.certificate.reset();
-        for certificate in held {
-            let labels = [certificate.role, &certificate.subject, &certificate.sha256];
-            let expiry = unix_seconds(certificate.not_after);
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "seconds fit into 52 bits for 10^8 years"
-            )]
-            expiries
-                .certificate
-                .with_label_values(&labels)
-                .set(expiry as f64);
-            let left = expiry - unix_seconds(now);
-            match certificate.role {
-                "root" => {
-                    expiries.root.set(expiry);
-                    expiries.root_seconds.set(left);
-                }
-                "issuer" => {
-                    expiries.chain.set(expiry);
-                    expiries.chain_seconds.set(left);
-                }
-                _ => {}
-            }
-        }
+    /// Replaces the expiry gauges by those of `held`, which generation `generation` holds.
+    pub fn note_certificates(&self, held: &[Held], generation: u64, now: SystemTime) {
+        self.expiries.note(held, generation, now);
     }
 
     /// The text that Prometheus reads.
@@ -203,44 +160,6 @@ impl Metrics {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct MetricsError(#[from] prometheus::Error);
-
-impl Expiries {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let opts = Opts::new(
-            "signet_certificate_expiry_timestamp_seconds",
-            "Unix time at which each certificate held expires.",
-        );
-        let certificate = GaugeVec::new(opts, &["role", "subject", "sha256"])?;
-        Ok(Self {
-            certificate: register(registry, certificate)?,
-            root: gauge(
-                registry,
-                "citadel_server_root_cert_expiry_timestamp",
-                "Unix time at which the active root expires.",
-            )?,
-            root_seconds: gauge(
-                registry,
-                "citadel_server_root_cert_expiry_seconds",
-                "Seconds until the active root expires.",
-            )?,
-            chain: gauge(
-                registry,
-                "citadel_server_cert_chain_expiry_timestamp",
-                "Unix time at which the issuing certificate expires.",
-            )?,
-            chain_seconds: gauge(
-                registry,
-                "citadel_server_cert_chain_expiry_seconds",
-                "Seconds until the issuing certificate expires.",
-            )?,
-        })
-    }
-}
-
-fn unix_seconds(time: SystemTime) -> i64 {
-    let age = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
-}
 
 pub(super) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
@@ -327,27 +246,5 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
-    }
-
-    #[test]
-    fn every_certificate_held_has_its_expiry() {
-        let metrics = Metrics::new().unwrap();
-        let held = Held {
-            role: "root",
-            subject: "CN=r".to_owned(),
-            sha256: "ab".to_owned(),
-            not_before: UNIX_EPOCH,
-            not_after: UNIX_EPOCH + Duration::from_secs(100),
-        };
-        metrics.note_certificates(&[held], UNIX_EPOCH + Duration::from_secs(40));
-        let text = String::from_utf8(metrics.encode()).unwrap();
-        assert!(
-            text.contains("citadel_server_root_cert_expiry_seconds 60"),
-            "{text}"
-        );
-        assert!(
-            text.contains("role=\"root\",sha256=\"ab\",subject=\"CN=r\"} 100"),
-            "{text}"
-        );
     }
 }

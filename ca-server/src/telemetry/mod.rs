@@ -1,5 +1,6 @@
 //! What does the process tell the outside about itself? Log lines and metrics.
 
+mod expiries;
 pub mod metrics;
 pub mod rotation;
 

@@ -2,6 +2,7 @@
 
 use proto::certificate::Fingerprint;
 
+use crate::rotation::DirectoryReport;
 use crate::telemetry::rotation::DirectoryCounts;
 
 /// The operator's directory, as it was seen last.
@@ -30,20 +31,6 @@ pub(in crate::app) struct Failure {
     pub(super) hash: Option<Fingerprint>,
     /// File, rule and fix, as a sentence.
     pub(in crate::app) message: String,
-}
-
-/// For `status` and metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DirectoryFigures {
-    /// SHA-256 over the files that are loaded; empty when none are.
-    pub(crate) loaded: String,
-    /// SHA-256 over the files that are there; empty when none are.
-    pub(crate) on_disk: String,
-    /// Why what is there is not loaded; empty when it is.
-    pub(crate) failure: String,
-    pub(crate) failures: u64,
-    pub(crate) reloads: u64,
-    pub(crate) looks: u64,
 }
 
 impl Directory {
@@ -75,9 +62,9 @@ impl Directory {
         }
     }
 
-    pub(super) fn figures(&self) -> DirectoryFigures {
+    pub(super) fn figures(&self) -> DirectoryReport {
         let text = |hash: Option<Fingerprint>| hash.map_or_else(String::new, |it| it.to_string());
-        DirectoryFigures {
+        DirectoryReport {
             loaded: text(self.loaded),
             on_disk: text(self.on_disk),
             failure: self

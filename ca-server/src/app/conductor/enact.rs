@@ -48,7 +48,7 @@ impl Conductor {
     pub(super) async fn enact(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.unfinished = true;
         self.mark_self_signed_in_force(now)?;
-        let merged = self.publish(now).await?;
+        let merged = self.publish().await?;
         let generation = self.generation(&merged)?;
         let terms = Terms {
             issuer: generation.issuer().fingerprint(),
@@ -60,13 +60,15 @@ impl Conductor {
         self.authority.replace(generation);
         self.changes.send_replace(self.authority.current().number());
         self.forget_retired()?;
+        let others = self.signers.others(&self.record);
+        self.others.store(Arc::new(others));
         self.unfinished = false;
         Ok(())
     }
 
     /// Does it all again when the trust bundle is not what it should be.
     pub(super) async fn enact_if_changed(&mut self, now: SystemTime) -> Result<(), CaError> {
-        match self.publish(now).await?.changed {
+        match self.publish().await?.changed {
             true => self.enact(now).await,
             false => Ok(()),
         }
@@ -83,7 +85,7 @@ impl Conductor {
     }
 
     /// Stores the trust bundle that the record asks for.
-    async fn publish(&mut self, now: SystemTime) -> Result<Merged, CaError> {
+    async fn publish(&mut self) -> Result<Merged, CaError> {
         let promises = Promises::of(
             &self.ledger,
             &self.settings.data_dir,
@@ -104,7 +106,7 @@ impl Conductor {
             roots: &roots,
             source: self.active_source_name(),
         };
-        let evidence = promises.at(now, &self.record.dropped_roots);
+        let evidence = promises.at(self.gate_time.now(), &self.record.dropped_roots);
         let merged = self
             .trust_bundle
             .merge(&self.settings.trust_domain, &[wanted], evidence)?;

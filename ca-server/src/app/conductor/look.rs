@@ -60,10 +60,8 @@ impl Conductor {
     /// One that is there without any of the files is a removal, when it is so twice.
     async fn note_empty(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.directory.empty_looks = self.directory.empty_looks.saturating_add(1);
-        let active = self
-            .record
-            .next_signer()
-            .or_else(|| self.record.active_signer());
+        let active = self.record.next_signer();
+        let active = active.or_else(|| self.record.active_signer());
         let is_plugged_in = active.is_some_and(|signer| signer.origin == Origin::PluggedIn);
         if self.directory.empty_looks < LOOKS_OF_A_REMOVAL || !is_plugged_in {
             return Ok(());

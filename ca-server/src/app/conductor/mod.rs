@@ -13,12 +13,14 @@ mod start;
 mod store;
 mod upkeep;
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use proto::spiffe::TrustDomain;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -28,10 +30,12 @@ use tracing::warn;
 use crate::authority::Authority;
 use crate::authority::polls::Polls;
 use crate::authority::state::State;
+use crate::authority::state::StateError;
 use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::vault::Vault;
 use crate::clock::Clock;
 use crate::ledger::SledLedger;
+use crate::rotation::Awaited;
 use crate::rotation::GateTime;
 use crate::rotation::Limits;
 use crate::rotation::Record;
@@ -39,8 +43,8 @@ use crate::telemetry::metrics::Metrics;
 
 pub(super) use directory::Directory;
 pub(super) use orders::Asked;
-pub(super) use orders::Command;
 pub(super) use orders::Order;
+pub(super) use signers::OtherSigner;
 pub(super) use signers::Signers;
 pub(super) use start::open_ca;
 
@@ -75,6 +79,10 @@ pub(super) struct Conductor {
     started: Instant,
     /// What the record says was not all done yet.
     unfinished: bool,
+    /// Who holds things up, as it was seen last.
+    awaited: Awaited,
+    /// The signers beside the active one, for whoever lists what is held.
+    others: Arc<ArcSwap<Vec<OtherSigner>>>,
 }
 
 impl Conductor {
@@ -93,6 +101,11 @@ impl Conductor {
         Arc::clone(&self.polls)
     }
 
+    /// The signers beside the active one, now and later.
+    pub(super) fn others(&self) -> Arc<ArcSwap<Vec<OtherSigner>>> {
+        Arc::clone(&self.others)
+    }
+
     /// Works until `stop`.
     pub(super) async fn run(
         mut self,
@@ -101,6 +114,7 @@ impl Conductor {
         metrics: Metrics,
         stop: CancellationToken,
     ) {
+        self.note(&metrics);
         loop {
             let order = tokio::select! {
                 () = stop.cancelled() => return,
@@ -135,11 +149,22 @@ impl Conductor {
 
     fn note(&self, metrics: &Metrics) {
         let bundle_number = self.trust_bundle.sequence();
-        metrics
-            .rotation
-            .note_phase(orders::phase_name(self.record.phase()), bundle_number);
+        let (phase, since) = (self.record.phase(), self.record.phase_since);
+        let rotation = &metrics.rotation;
+        rotation.note_phase(orders::phase_name(phase), since, bundle_number);
+        let awaited = self.awaited;
+        rotation.note_awaited(
+            awaited.holders,
+            awaited.by_activation,
+            awaited.by_retirement,
+        );
         metrics.rotation.note_directory(self.directory.counts());
     }
+}
+
+/// The rotation record of `data_dir`; `None` where there never was one.
+pub(super) fn stored_record(data_dir: &Path) -> Result<Option<Record>, StateError> {
+    store::read(data_dir)
 }
 
 const UNDER_WAY: Duration = Duration::from_millis(500);

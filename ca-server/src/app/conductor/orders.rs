@@ -10,16 +10,15 @@ use tracing::warn;
 use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
-use super::directory::DirectoryFigures;
+use super::signers::describe;
 use super::upkeep::Seen;
 use crate::authority::Source;
 use crate::authority::self_signed;
-use crate::rotation;
+use crate::rotation::Command;
 use crate::rotation::Evidence;
-use crate::rotation::Forced;
-use crate::rotation::Gate;
 use crate::rotation::Phase;
 use crate::rotation::Record;
+use crate::rotation::Report;
 use crate::x509::SystemEntropy;
 
 /// Something to do.
@@ -40,47 +39,6 @@ pub(in crate::app) struct Asked {
     /// Only say what would come of it.
     pub(in crate::app) dry_run: bool,
     pub(in crate::app) answer: oneshot::Sender<Result<Report, CaError>>,
-}
-
-/// What an operator may want.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::app) enum Command {
-    /// Nothing but the report.
-    Report,
-    /// Read the operator's directory again, now.
-    Reload,
-    /// Replace the self-signed root.
-    Start {
-        auto: bool,
-        renew_within: Option<Duration>,
-    },
-    /// Sign with the next signer.
-    Activate { force: Option<Forced> },
-    /// Let a signer go.
-    Retire {
-        issuer: Option<Fingerprint>,
-        force: Option<Forced>,
-    },
-    /// Stay with the signer that is active.
-    Abort,
-    /// A key is compromised.
-    Taint {
-        issuer: Fingerprint,
-        deadline: Option<SystemTime>,
-        renew_within: Option<Duration>,
-    },
-}
-
-/// How things stand.
-#[derive(Clone, Debug)]
-pub(in crate::app) struct Report {
-    pub(in crate::app) record: Record,
-    pub(in crate::app) bundle_number: u64,
-    /// May the next signer sign? `None` where there is none.
-    pub(in crate::app) activate: Option<Gate>,
-    /// May it go? For each signer that drains.
-    pub(in crate::app) retire: Vec<(Fingerprint, Gate)>,
-    pub(in crate::app) directory: DirectoryFigures,
 }
 
 impl Conductor {
@@ -106,7 +64,7 @@ impl Conductor {
         dry_run: bool,
         now: SystemTime,
     ) -> Result<Report, CaError> {
-        let seen = self.see(now).await?;
+        let seen = self.see().await?;
         if dry_run {
             let record = self.after(command, &seen, now)?;
             return Ok(self.report(&record, &seen.evidence(self)));
@@ -128,7 +86,7 @@ impl Conductor {
             }
         }
         self.bring_up_to_date(now).await?;
-        let seen = self.see(now).await?;
+        let seen = self.see().await?;
         Ok(self.report(&self.record, &seen.evidence(self)))
     }
 
@@ -137,7 +95,11 @@ impl Conductor {
         let evidence = seen.evidence(self);
         let record = &self.record;
         Ok(match command {
-            Command::Report | Command::Reload | Command::Start { .. } => record.clone(),
+            Command::Report | Command::Reload => record.clone(),
+            Command::Start { .. } => {
+                self.check_start()?;
+                record.clone()
+            }
             Command::Activate { force } => record.activate(&evidence, force.clone(), now)?,
             Command::Retire { issuer, force } => {
                 let first = record.draining().next().map(|signer| signer.issuer);
@@ -162,19 +124,29 @@ impl Conductor {
         renew_within: Option<Duration>,
         now: SystemTime,
     ) -> Result<(), CaError> {
+        self.check_start()?;
+        let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
+        let made = self_signed::make_root(data_dir, domain, now, &SystemEntropy)?;
+        // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
+        let record = self.record.introduce(describe(&made, now), auto, now)?;
+        let record = record.distribute(now)?;
+        let record = match renew_within {
+            Some(within) => record.hasten(within, now),
+            None => record,
+        };
+        self.signers.put(made);
+        self.commit(record, now).await
+    }
+
+    /// Whether a new self-signed root may be brought in now.
+    fn check_start(&self) -> Result<(), CaError> {
         let active = self.authority.current();
         if matches!(active.source(), Source::PluggedIn { .. }) {
             let dir = self.settings.root_ca_dir.clone();
             return Err(CaError::BringFiles { dir });
         }
-        if let Some(next) = self.record.next {
-            return Err(CaError::UnderWay { next });
-        }
-        let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
-        let made = self_signed::make_root(data_dir, domain, now, &SystemEntropy)?;
-        self.introduce(made, auto, now).await?;
-        match renew_within {
-            Some(within) => self.commit(self.record.hasten(within, now), now).await,
+        match self.record.next {
+            Some(next) => Err(CaError::UnderWay { next }),
             None => Ok(()),
         }
     }
@@ -195,21 +167,10 @@ impl Conductor {
     }
 
     fn report(&self, record: &Record, evidence: &Evidence<'_>) -> Report {
-        let draining = record.draining();
-        Report {
-            record: record.clone(),
-            bundle_number: evidence.bundle,
-            activate: record
-                .next
-                .map(|_next| rotation::activate(record, evidence)),
-            retire: draining
-                .map(|signer| {
-                    let gate = rotation::retire(record, &signer.issuer, evidence);
-                    (signer.issuer, gate)
-                })
-                .collect(),
-            directory: self.directory.figures(),
-        }
+        let settings = &self.settings;
+        let longest = settings.rotation_ttl.min(settings.limits.max_ttl);
+        let longest = record.renew_within.unwrap_or(longest).min(longest);
+        Report::of(record, evidence, longest, self.directory.figures())
     }
 }
 

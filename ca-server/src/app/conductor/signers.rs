@@ -13,6 +13,7 @@ use crate::authority::Source;
 use crate::authority::self_signed;
 use crate::authority::vault::Vault;
 use crate::rotation::Origin;
+use crate::rotation::Record;
 use crate::rotation::Signer;
 
 use super::super::ca::CaError;
@@ -23,7 +24,28 @@ pub(in crate::app) struct Signers {
     loaded: HashMap<Fingerprint, Arc<Generation>>,
 }
 
+/// A signer that is loaded and not active.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct OtherSigner {
+    /// It is to sign next; else it drains.
+    pub(in crate::app) is_next: bool,
+    pub(in crate::app) generation: Arc<Generation>,
+}
+
 impl Signers {
+    /// Those that `record` has beside the active one, the next one first.
+    pub(super) fn others(&self, record: &Record) -> Vec<OtherSigner> {
+        let others = record.next_signer().into_iter().chain(record.draining());
+        let others = others.filter_map(|signer| {
+            let generation = Arc::clone(self.get(&signer.issuer)?);
+            Some(OtherSigner {
+                is_next: record.next == Some(signer.issuer),
+                generation,
+            })
+        });
+        others.collect()
+    }
+
     pub(super) fn get(&self, issuer: &Fingerprint) -> Option<&Arc<Generation>> {
         self.loaded.get(issuer)
     }

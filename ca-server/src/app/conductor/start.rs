@@ -30,6 +30,7 @@ use crate::authority::state::State;
 use crate::authority::trust_bundle::TrustBundle;
 use crate::authority::vault::Vault;
 use crate::ledger::SledLedger;
+use crate::rotation::Awaited;
 use crate::rotation::Forced;
 use crate::rotation::GateTime;
 use crate::rotation::Origin;
@@ -72,6 +73,8 @@ pub(in crate::app) async fn open_ca(
         gate_time: GateTime::start(now, std::time::Duration::ZERO),
         started: Instant::now(),
         unfinished: true,
+        awaited: Awaited::default(),
+        others: Arc::default(),
     };
     if let Some(replacement) = found.replacement {
         conductor.replace_lost(replacement, now).await?;

@@ -1,5 +1,6 @@
 //! What is due without anybody asking? Steps whose gates opened, roots and issuers of our own that grow old.
 
+use std::time::Duration;
 use std::time::SystemTime;
 
 use tracing::debug;
@@ -12,9 +13,11 @@ use crate::authority::self_signed;
 use crate::ledger::Holding;
 use crate::ledger::Ledger;
 use crate::rotation;
+use crate::rotation::Awaited;
 use crate::rotation::Evidence;
 use crate::rotation::Record;
 use crate::rotation::Step;
+use crate::rotation::awaited;
 use crate::rotation::due;
 use crate::x509::SystemEntropy;
 
@@ -32,16 +35,18 @@ impl Conductor {
             self.commit(record, now).await?;
         }
         self.let_go_of_roots(now).await?;
-        self.ledger.prune_marks(now).await?;
+        self.ledger.prune_marks(self.gate_time.now()).await?;
         Ok(())
     }
 
     /// The record after the step that is due now.
-    async fn next_step(&self, now: SystemTime) -> Result<Option<Record>, CaError> {
+    async fn next_step(&mut self, now: SystemTime) -> Result<Option<Record>, CaError> {
         if self.record.signers.len() < 2 {
+            self.awaited = Awaited::default();
             return Ok(None);
         }
-        let seen = self.see(now).await?;
+        let seen = self.see().await?;
+        self.awaited = awaited(&self.record, &seen.evidence(self));
         let evidence = seen.evidence(self);
         let record = match due(&self.record, &evidence) {
             None => {
@@ -90,12 +95,20 @@ impl Conductor {
         self.polls.hints_until(changed_at, self.gate_time.now())
     }
 
+    /// What ended before is dead on every clock: not by the wall clock, which may have been set forward, and not
+    /// without the margin that gates allow for slow clocks.
+    fn alive_since(&self) -> SystemTime {
+        let margin = self.settings.limits.backdating + Duration::from_secs(1);
+        let now = self.gate_time.now();
+        now.checked_sub(margin).unwrap_or(now)
+    }
+
     /// Takes one look at everything that gates go by.
-    pub(super) async fn see(&self, now: SystemTime) -> Result<Seen, CaError> {
+    pub(super) async fn see(&self) -> Result<Seen, CaError> {
         let limits = self.settings.limits;
         let promises = Promises::of(&self.ledger, &self.settings.data_dir, limits.max_ttl).await?;
         Ok(Seen {
-            holdings: self.ledger.holdings(now).await?,
+            holdings: self.ledger.holdings(self.alive_since()).await?,
             since: self.trust_bundle.since(),
             unrecorded_until: promises.unrecorded_until,
         })
@@ -116,6 +129,7 @@ impl Seen {
             bundle: conductor.trust_bundle.sequence(),
             since: &self.since,
             crl_since: None,
+            crl_free_since: Some(0),
             holdings: &self.holdings,
             unrecorded_until: self.unrecorded_until,
             hints_until: conductor.hints_until(),

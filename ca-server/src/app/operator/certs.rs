@@ -9,10 +9,10 @@ use proto::signet::ListCertificatesRequest;
 use serde::Serialize;
 
 use super::OperatorError;
-use super::connect;
 use super::denials;
 use super::denials::DenialRow;
 use super::output;
+use super::source::Source;
 use crate::cli;
 use crate::cli::Output;
 use crate::clock::Clock as _;
@@ -30,23 +30,21 @@ pub(in crate::app) async fn certs(command: cli::Certs) -> Result<(), OperatorErr
 }
 
 async fn list(options: cli::CertsList) -> Result<(), OperatorError> {
-    let mut client = connect(&options.operator.data_dir).await?;
+    let mut source = Source::of(&options.operator.data_dir).await?;
     let mut request = first_page(&options, SystemClock.now());
     let mut rows: Vec<Row> = Vec::new();
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
     loop {
         let left = limit.saturating_sub(rows.len());
         request.page_size = u32::try_from(left.min(PAGE)).unwrap_or(u32::MAX);
-        let answer = client
-            .list_certificates(request.clone())
-            .await?
-            .into_inner();
+        let answer = source.list_certificates(request.clone()).await?;
         rows.extend(answer.certificates.into_iter().map(Row::from));
         if answer.next_page_token.is_empty() || rows.len() >= limit {
             break;
         }
         request.page_token = answer.next_page_token;
     }
+    source.close().await?;
     match options.operator.output {
         Output::Json => output::json(&rows)?,
         Output::Table => output::table(
@@ -75,11 +73,12 @@ fn first_page(options: &cli::CertsList, now: SystemTime) -> ListCertificatesRequ
 }
 
 async fn show(options: cli::CertsShow) -> Result<(), OperatorError> {
-    let mut client = connect(&options.operator.data_dir).await?;
+    let mut source = Source::of(&options.operator.data_dir).await?;
     let request = GetCertificateRequest {
         serial: options.serial,
     };
-    let row = Row::from(client.get_certificate(request).await?.into_inner());
+    let row = Row::from(source.get_certificate(request).await?);
+    source.close().await?;
     match options.operator.output {
         Output::Json => output::json(&row)?,
         Output::Table => {

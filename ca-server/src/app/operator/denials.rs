@@ -4,13 +4,13 @@ use proto::signet::AllowRequest;
 use proto::signet::Denial;
 use proto::signet::DenialTarget;
 use proto::signet::DenyRequest;
-use proto::signet::ListDenialsRequest;
 use proto::signet::denial_target::Target;
 use serde::Serialize;
 
 use super::OperatorError;
 use super::connect;
 use super::output;
+use super::source::Source;
 use crate::cli;
 use crate::cli::Output;
 
@@ -52,15 +52,10 @@ pub(super) async fn allow(options: cli::CertsAllow) -> Result<(), OperatorError>
 }
 
 pub(super) async fn denied(options: cli::Operator) -> Result<(), OperatorError> {
-    let mut client = connect(&options.data_dir).await?;
-    let mut answer = client
-        .list_denials(ListDenialsRequest {})
-        .await?
-        .into_inner();
-    let mut rows = Vec::new();
-    while let Some(denial) = answer.message().await? {
-        rows.push(DenialRow::from(denial));
-    }
+    let mut source = Source::of(&options.data_dir).await?;
+    let denials = source.list_denials().await?;
+    source.close().await?;
+    let rows: Vec<DenialRow> = denials.into_iter().map(DenialRow::from).collect();
     match options.output {
         Output::Json => output::json(&rows)?,
         Output::Table => output::table(

@@ -11,16 +11,23 @@ use serde::Serialize;
 
 /// Prints `rows` under `header`, aligned.
 pub(in crate::app) fn table(header: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
+    lines(&table_lines(header, rows))
+}
+
+/// `rows` under `header`, aligned.
+pub(in crate::app) fn table_lines(header: &[&str], rows: Vec<Vec<String>>) -> Vec<String> {
     let mut table = Table::new();
     table
         .load_preset(NOTHING)
         .set_header(header.iter().copied());
     table.add_rows(rows);
+    table.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// Prints each of them as a line.
+pub(in crate::app) fn lines(lines: &[String]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim())?;
-    }
-    Ok(())
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 /// Prints `value` as one JSON document.

@@ -1,5 +1,6 @@
 //! `ca-server status`
 
+use proto::signet::CaDirectory;
 use proto::signet::GetStatusRequest;
 use proto::signet::GetStatusResponse;
 use serde::Serialize;
@@ -7,12 +8,21 @@ use serde::Serialize;
 use super::OperatorError;
 use super::connect;
 use super::output;
+use super::rotate;
 use crate::cli;
 use crate::cli::Output;
+use crate::clock::Clock as _;
+use crate::clock::SystemClock;
 
 /// Prints what a running server has loaded. Answers whether it is ready.
 pub(in crate::app) async fn status(options: cli::Operator) -> Result<bool, OperatorError> {
-    let mut client = connect(&options.data_dir).await?;
+    let mut client = match connect(&options.data_dir).await {
+        Err(error @ OperatorError::NotRunning { .. }) => {
+            print_files(&options)?;
+            return Err(error);
+        }
+        connected => connected?,
+    };
     let answer = client.get_status(GetStatusRequest {}).await?.into_inner();
     let report = Report::from(answer);
     match options.output {
@@ -20,6 +30,15 @@ pub(in crate::app) async fn status(options: cli::Operator) -> Result<bool, Opera
         Output::Table => print(&report)?,
     }
     Ok(report.ready)
+}
+
+/// What can be told without a server.
+fn print_files(options: &cli::Operator) -> Result<(), OperatorError> {
+    let lines = match options.output {
+        Output::Json => Vec::new(),
+        Output::Table => rotate::stored_lines(&options.data_dir, SystemClock.now())?,
+    };
+    Ok(output::lines(&lines)?)
 }
 
 fn print(report: &Report) -> std::io::Result<()> {
@@ -36,6 +55,11 @@ fn print(report: &Report) -> std::io::Result<()> {
     ))?;
     output::line(&format!("gRPC          {}", report.grpc_addr))?;
     output::line(&format!("HTTP          {}", report.http_addr))?;
+    output::line(&format!("rotation      {}", report.rotation_phase))?;
+    output::line(&format!("trust bundle  {}", report.bundle_number))?;
+    if let Some(directory) = &report.directory {
+        output::lines(&rotate::directory_lines(directory))?;
+    }
     output::line("")?;
     let rows = report.certificates.iter().map(|held| {
         vec![
@@ -59,6 +83,13 @@ struct Report {
     grpc_addr: String,
     http_addr: String,
     version: String,
+    rotation_phase: String,
+    bundle_number: u64,
+    ca_files_loaded: String,
+    ca_files_on_disk: String,
+    ca_files_failure: String,
+    #[serde(skip)]
+    directory: Option<CaDirectory>,
     certificates: Vec<HeldRow>,
 }
 
@@ -80,6 +111,7 @@ impl From<GetStatusResponse> for Report {
             not_before: output::time(held.not_before),
             not_after: output::time(held.not_after),
         });
+        let directory = answer.directory.clone().unwrap_or_default();
         Self {
             certificates: certificates.collect(),
             ready: answer.ready,
@@ -91,6 +123,12 @@ impl From<GetStatusResponse> for Report {
             grpc_addr: answer.grpc_addr,
             http_addr: answer.http_addr,
             version: answer.version,
+            rotation_phase: answer.rotation_phase,
+            bundle_number: answer.bundle_number,
+            ca_files_loaded: directory.loaded,
+            ca_files_on_disk: directory.on_disk,
+            ca_files_failure: directory.failure,
+            directory: answer.directory,
         }
     }
 }

@@ -136,7 +136,7 @@ fn our_own_cas_say_what_they_are() {
         assert!(constraints.ca && constraints.critical && usage.critical);
         assert!(usage.key_cert_sign && usage.crl_sign && !usage.digital_signature);
         assert_eq!(constraints.path_len, path_len);
-        assert_eq!(facts.not_before, now() - Duration::from_secs(3600));
+        assert_eq!(facts.not_before, now() - Duration::from_secs(1800));
         assert_eq!(facts.not_after, now() + DAY * days);
         let san = facts.subject_alt_name.as_ref().unwrap();
         assert_eq!(san.uris, ["spiffe://cluster.local"]);

@@ -39,6 +39,8 @@ pub struct Evidence<'a> {
     pub keep_unknown_until: Option<SystemTime>,
     /// Roots that were let go on purpose, whatever still chains to them.
     pub let_go: &'a [Fingerprint],
+    /// When everything was put back from a backup: higher numbers may be out there, but none above that second.
+    pub newer_than: Option<SystemTime>,
     /// The time of day.
     pub now: SystemTime,
 }
@@ -174,7 +176,7 @@ impl TrustBundle {
                 None => merged.dropped.push(root.fingerprint()),
             }
         }
-        self.store(trust_domain, wanted, &mut merged, evidence.now)?;
+        self.store(trust_domain, wanted, &mut merged, evidence)?;
         Ok(merged)
     }
 
@@ -183,9 +185,10 @@ impl TrustBundle {
         trust_domain: &TrustDomain,
         wanted: &[Wanted<'_>],
         merged: &mut Merged,
-        now: SystemTime,
+        evidence: Evidence<'_>,
     ) -> Result<(), TrustBundleError> {
-        let sequence = self.next_sequence(now);
+        let now = evidence.now;
+        let sequence = self.next_sequence(evidence);
         let next = Stored {
             version: VERSION,
             trust_domain: trust_domain.clone(),
@@ -196,10 +199,11 @@ impl TrustBundle {
                 .map(|root| self.stored_root(root, wanted, sequence, now))
                 .collect(),
         };
+        let oldest = evidence.newer_than.map_or(0, seconds);
         merged.changed = self
             .stored
             .as_ref()
-            .is_none_or(|old| !old.has_content_of(&next));
+            .is_none_or(|old| old.sequence <= oldest || !old.has_content_of(&next));
         if merged.changed {
             write_versioned(&self.path, &next)?;
             merged.sequence = sequence;
@@ -210,9 +214,10 @@ impl TrustBundle {
 
     /// Never below the seconds since 1970, so that neither a lost file nor one put back from a backup lets the number
     /// fall behind what is out there, as long as there is less than one change in a second.
-    fn next_sequence(&self, now: SystemTime) -> u64 {
-        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        seconds.as_secs().max(self.sequence().saturating_add(1))
+    fn next_sequence(&self, evidence: Evidence<'_>) -> u64 {
+        let after_loss = evidence.newer_than.map_or(0, seconds).saturating_add(1);
+        let after_stored = self.sequence().saturating_add(1);
+        seconds(evidence.now).max(after_stored).max(after_loss)
     }
 
     /// As it was stored before, or new with the bundle of number `sequence`.
@@ -309,6 +314,12 @@ fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime
     let until = until.min(root.facts().not_after);
     // The last second counts whole.
     (evidence.now < until + Duration::from_secs(1)).then_some(until)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
 }
 
 const VERSION: u32 = 1;

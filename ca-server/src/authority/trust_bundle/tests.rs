@@ -54,6 +54,7 @@ impl Scene {
             last_leaf_under,
             keep_unknown_until,
             let_go: &[],
+            newer_than: None,
             now,
         };
         let domain = "cluster.local".parse().unwrap();
@@ -79,6 +80,51 @@ fn the_sequence_starts_at_the_time_and_rises_with_changes_only() {
     assert_eq!((later.sequence, later.changed), (seconds + 3600, true));
     let back = scene.merge("new", &none, None, scene.now - HOUR);
     assert_eq!((back.sequence, back.changed), (seconds + 3601, true));
+}
+
+#[test]
+fn after_a_restore_the_number_is_above_all_that_may_be_out_there_once() {
+    let scene = Scene::new();
+    let first = scene
+        .merge("old", &HashMap::new(), None, scene.now)
+        .sequence;
+    let evidence = Evidence {
+        last_leaf_under: &HashMap::new(),
+        keep_unknown_until: None,
+        let_go: &[],
+        newer_than: Some(scene.now + HOUR),
+        now: scene.now + HOUR,
+    };
+    let domain = "cluster.local".parse().unwrap();
+    let generation = scene.generation("old");
+    let wanted = [Wanted::of(&generation)];
+    let mut bundle = TrustBundle::open(scene.made.workshop()).unwrap();
+    let restored = bundle.merge(&domain, &wanted, evidence).unwrap();
+    assert_eq!((restored.sequence, restored.changed), (first + 3601, true));
+    let again = bundle.merge(&domain, &wanted, evidence).unwrap();
+    assert_eq!((again.sequence, again.changed), (first + 3601, false));
+}
+
+#[test]
+fn roots_that_were_let_go_on_purpose_leave_whatever_chains_to_them() {
+    let scene = Scene::new();
+    let old = scene.root("old").fingerprint();
+    let leaves = scene.last_leaf("old", scene.now + HOUR);
+    scene.merge("old", &leaves, None, scene.now);
+    let evidence = Evidence {
+        last_leaf_under: &leaves,
+        keep_unknown_until: None,
+        let_go: &[old],
+        newer_than: None,
+        now: scene.now,
+    };
+    let domain = "cluster.local".parse().unwrap();
+    let generation = scene.generation("new");
+    let mut bundle = TrustBundle::open(scene.made.workshop()).unwrap();
+    let merged = bundle
+        .merge(&domain, &[Wanted::of(&generation)], evidence)
+        .unwrap();
+    assert_eq!(merged.dropped, [old]);
 }
 
 #[test]

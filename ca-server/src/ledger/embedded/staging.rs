@@ -83,7 +83,10 @@ impl<'a> Staging<'a> {
             return Err(LedgerError::SerialTaken { serial }.into());
         }
         staged.extend(rows::of_intent(intent)?);
-        staged.push(self.last_second_under_root_of(intent)?);
+        // The CA's own leaf is only served while its signer stands by: it keeps no root.
+        if intent.evidence != Evidence::Own {
+            staged.push(self.last_second_under_root_of(intent)?);
+        }
         staged.extend(self.marks_of(intent)?);
         self.rows.extend(staged.into_iter().map(written));
         Ok(Reservation::Reserved)

@@ -27,6 +27,7 @@ use super::store::Store;
 use super::store::sync_parent;
 use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
+use crate::ledger::Evidence;
 use crate::ledger::Intent;
 use crate::ledger::Token;
 use crate::ledger::archive::ArchiveError;
@@ -141,8 +142,10 @@ struct MadeAnew {
 
 impl MadeAnew {
     fn add(&mut self, intent: &Intent) {
-        let last = self.roots.entry(keys::root(&intent.root)).or_default();
-        *last = rows::seconds(intent.validity.not_after()).max(*last);
+        if intent.evidence != Evidence::Own {
+            let last = self.roots.entry(keys::root(&intent.root)).or_default();
+            *last = rows::seconds(intent.validity.not_after()).max(*last);
+        }
         if let Some(marks) = &mut self.marks {
             marks.add(intent);
         }

@@ -141,7 +141,7 @@ fn is_known_to_pollers(record: &Record, next: &Signer) -> bool {
 }
 
 /// From then on waiting breaks more: leaves get ever shorter, and end with the chain.
-fn last_moment(active: &Signer, evidence: &Evidence<'_>) -> SystemTime {
+pub(super) fn last_moment(active: &Signer, evidence: &Evidence<'_>) -> SystemTime {
     let before = (evidence.limits.default_ttl / 10).min(LAST_HOUR);
     active
         .not_after

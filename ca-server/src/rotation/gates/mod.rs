@@ -60,6 +60,29 @@ pub fn retirement_obstacles(
     retire::obstacles(record, issuer, evidence, Clauses::ALL)
 }
 
+/// Who has a leaf of `signer`, unless it said that it serves another one instead.
+pub(super) fn held_leaves(signer: &Signer, evidence: &Evidence<'_>) -> Vec<Obstacle> {
+    let own = evidence
+        .live_holdings()
+        .filter(|holding| holding.issuer == signer.issuer);
+    own.filter(|holding| !leaves::is_replaced(holding, &signer.roots, Clauses::ALL))
+        .map(|holding| leaves::live_leaf(holding, evidence))
+        .collect()
+}
+
+/// Leaves of any signer that the ledger may not have.
+pub(super) fn unrecorded_leaves(record: &Record, evidence: &Evidence<'_>) -> Vec<Obstacle> {
+    let signers = record.signers.iter();
+    signers
+        .flat_map(|signer| leaves::unrecorded(signer, evidence))
+        .collect()
+}
+
+/// From then on the next signer signs whatever stands against it.
+pub(super) fn last_moment(active: &Signer, evidence: &Evidence<'_>) -> SystemTime {
+    activate::last_moment(active, evidence)
+}
+
 /// Whether it is time to activate whatever stands against it.
 pub(super) fn is_activation_urgent(record: &Record, evidence: &Evidence<'_>) -> bool {
     activate::overruled(record, evidence).is_some()

@@ -31,7 +31,7 @@ async fn example(dir: &Path) -> SledLedger {
         ledger
             .reserve(Intent {
                 root,
-                ..intent(NOON, number)
+                ..asked(number)
             })
             .await
             .unwrap();

@@ -124,7 +124,7 @@ async fn each_root_has_the_last_second_of_its_longest_lived_leaf() {
         let intent = Intent {
             root: key(root),
             validity,
-            ..intent(NOON, number)
+            ..asked(number)
         };
         ledger.reserve(intent).await.unwrap();
     }
