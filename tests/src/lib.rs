@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod ca;
 pub mod doubles;
 pub mod faketime;
+pub mod follower;
 pub mod impostor;
 pub mod jwt;
 pub mod load;

@@ -54,21 +54,21 @@ fn an_old_stream_that_lingers_silences_its_agent_until_it_is_gone() {
     assert!(streams.lock().agents.is_empty());
 }
 
+/// What the older of two streams does.
+type Sign = fn(&Streams, &AgentKey, u64);
+
 #[test]
 fn a_copy_that_gave_a_sign_of_life_silences_both_for_the_life_of_a_leaf() {
-    let speaks = |streams: &Streams, key: &AgentKey, older| {
-        streams.note(key, older, said(2), at(5));
-    };
-    let goes_in_order = |streams: &Streams, key: &AgentKey, older| {
-        streams.leave(key, older, End::InOrder, at(5));
-    };
-    let outlives_pings = |streams: &Streams, key: &AgentKey, older| {
-        streams.leave(key, older, End::Broken, at(90));
-    };
-    let signs: [(&str, u64, &dyn Fn(&Streams, &AgentKey, u64)); 3] = [
-        ("speaks", 100, &speaks),
-        ("ends in order", 5, &goes_in_order),
-        ("outlives pings", 90, &outlives_pings),
+    let signs: [(&str, u64, Sign); 3] = [
+        ("speaks", 100, |streams, key, older| {
+            streams.note(key, older, said(2), at(5));
+        }),
+        ("ends in order", 5, |streams, key, older| {
+            streams.leave(key, older, End::InOrder, at(5));
+        }),
+        ("outlives pings", 90, |streams, key, older| {
+            streams.leave(key, older, End::Broken, at(90));
+        }),
     ];
     for (what, since, sign) in signs {
         let (streams, key, older, newer) = two();
