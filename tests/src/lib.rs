@@ -17,6 +17,7 @@ pub mod follower;
 pub mod impostor;
 pub mod jwt;
 pub mod load;
+pub mod mesh;
 pub mod mount;
 pub mod openssl;
 pub mod peers;

@@ -103,7 +103,6 @@ async fn what_cannot_be_so_is_refused() {
     other.instance = "0".repeat(32);
     follower.say(other).await;
     assert_eq!(follower.end().await.code(), Code::InvalidArgument);
-    assert!(!is_open(&ca) || ca.metric("signet_acknowledgements_total") == 1);
 }
 
 #[tokio::test]
