@@ -57,7 +57,7 @@ impl Mesh {
         let ca = TestCa::try_start(Setup {
             root_ca_dir: Some(self.work.path().join("cacerts")),
             flags: self.flags.clone(),
-            data_dir: Some(self.work.path().join("data")),
+            data_dir: Some(self.data_dir()),
             grpc: self.grpc,
             under: under.to_vec(),
             ..Setup::default()
@@ -123,11 +123,7 @@ impl Mesh {
             "ca-cert.pem",
             "ca-key.pem",
         ] {
-            fs::copy(
-                made.join(file),
-                self.work.path().join("cacerts").join(file),
-            )
-            .unwrap();
+            fs::copy(made.join(file), self.work.path().join("cacerts").join(file)).unwrap();
         }
         fs::read_to_string(made.join("root-cert.pem")).unwrap()
     }
@@ -143,13 +139,19 @@ impl Mesh {
         assert!(output.status.success(), "{said}");
     }
 
+    /// Where the CA has its data.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.work.path().join("data")
+    }
+
     /// The rotation record as a restart would find it.
     ///
     /// # Panics
     /// When it is not whole.
     #[must_use]
     pub fn record(&self) -> Value {
-        let record = fs::read(self.work.path().join("data/rotation.json")).unwrap();
+        let record = fs::read(self.data_dir().join("rotation.json")).unwrap();
         serde_json::from_slice(&record).unwrap()
     }
 }

@@ -1,30 +1,31 @@
 //! SIGKILL of the server at every file operation while roots are replaced under mTLS traffic: it comes back, goes on
 //! where it was, and nobody notices. Needs strace: run by `tests/kills/run`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
-use tests::ca::TestCa;
 use tests::mesh::Mesh;
 use tests::peers::Traffic;
-use tests::poll::wait_for;
+use tests::poll::until;
 
-/// What changes files. Rotation record, trust bundle, copies and keys come and go by renames; the ledger writes in place.
-const OPERATIONS: [&str; 4] = [
-    "rename,renameat,renameat2",
-    "fsync,fdatasync,sync_file_range",
-    "pwrite64",
-    "unlink,unlinkat,rmdir,mkdir",
+/// What changes files, and of which file only. Rotation record, trust bundle, copies and keys come and go by renames; the
+/// ledger writes in place.
+const OPERATIONS: [(&str, Option<&str>); 6] = [
+    (RENAMES, Some("rotation.json")),
+    (RENAMES, Some("trust-bundle.json")),
+    (RENAMES, None),
+    ("fsync,fdatasync,sync_file_range", None),
+    ("pwrite64", None),
+    ("unlink,unlinkat,rmdir,mkdir", None),
 ];
+const RENAMES: &str = "rename,renameat,renameat2";
+/// At which call; each thread counts its own.
+const CALLS: [u32; 6] = [1, 2, 1, 3, 1, 4];
 /// A server that does not get as far as its kill is killed then.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(180);
 const TTL: Duration = Duration::from_secs(20);
 
@@ -35,8 +36,8 @@ struct Rotations {
     done: usize,
 }
 
-#[test]
-fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_failed_handshake() {
+#[tokio::test]
+async fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_failed_handshake() {
     let Some(budget) = std::env::var_os("SIGNET_TEST_STRACE") else {
         eprintln!("SKIPPED: run tests/kills/run");
         return;
@@ -49,21 +50,27 @@ fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_failed_han
     let mut rotations = begin(&mesh, 0);
     drop(first);
 
-    let (start, mut killed, mut runs) = (Instant::now(), BTreeMap::new(), 0_u32);
-    let all = (1..).flat_map(|nth| OPERATIONS.map(|operation| (operation, nth)));
-    for (operation, nth) in all {
+    let mut killed: BTreeMap<&str, u32> = BTreeMap::new();
+    let (start, mut runs) = (Instant::now(), 0);
+    let all = CALLS
+        .iter()
+        .flat_map(|nth| OPERATIONS.map(|operation| (operation, *nth)));
+    for ((operation, file), nth) in all.cycle() {
         if start.elapsed() > Duration::from_secs(60 * minutes) {
             break;
         }
         runs += 1;
-        let by = match run_until_killed(&mut mesh, &mut rotations, operation, nth) {
-            true => operation,
+        let by = match run_until_killed(&mut mesh, &mut rotations, (operation, file), nth).await {
+            true => file.unwrap_or(operation),
             false => "none of them",
         };
-        *killed.entry(by).or_insert(0_u32) += 1;
+        *killed.entry(by).or_default() += 1;
     }
     let last = mesh.start(&[]).unwrap();
-    wait_for(LIMIT, || (last.roots_pem() == rotations.root).then_some(()));
+    until("the last root alone", LIMIT, async || {
+        (last.roots_pem() == rotations.root).then_some(())
+    })
+    .await;
     let seen = traffic.stop();
     eprintln!(
         "{runs} runs killed at {killed:?}; {} rotations; {} handshakes, {} failed",
@@ -72,7 +79,10 @@ fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_failed_han
         seen.failed.len()
     );
     assert_eq!(seen.failed, Vec::<String>::new());
-    assert!(OPERATIONS.iter().all(|it| killed.contains_key(it)), "{killed:?}");
+    let met = |(operation, file): &(&'static str, Option<&'static str>)| {
+        killed.contains_key(file.unwrap_or(operation))
+    };
+    assert!(OPERATIONS.iter().all(met), "{killed:?}");
 }
 
 fn begin(mesh: &Mesh, done: usize) -> Rotations {
@@ -86,8 +96,13 @@ fn begin(mesh: &Mesh, done: usize) -> Rotations {
 
 /// Runs a server until the `nth` call of `operation` kills it, if it gets there in time; whether it did. Whenever one
 /// rotation is over, the next begins.
-fn run_until_killed(mesh: &mut Mesh, rotations: &mut Rotations, operation: &str, nth: u32) -> bool {
-    let under = [
+async fn run_until_killed(
+    mesh: &mut Mesh,
+    rotations: &mut Rotations,
+    (operation, file): (&str, Option<&str>),
+    nth: u32,
+) -> bool {
+    let mut under = vec![
         "strace".to_owned(),
         "-fqq".to_owned(),
         "--seccomp-bpf".to_owned(),
@@ -95,30 +110,28 @@ fn run_until_killed(mesh: &mut Mesh, rotations: &mut Rotations, operation: &str,
         format!("--trace={operation}"),
         format!("--inject={operation}:signal=SIGKILL:when={nth}"),
     ];
+    if let Some(file) = file {
+        let path = mesh.data_dir().join(file);
+        under.push(format!("--trace-path={}", path.display()));
+    }
     let Ok(mut ca) = mesh.start(&under) else {
         return true;
     };
     let start = Instant::now();
-    let was_killed = loop {
+    let was_killed = until("its end", LIMIT, async || {
         if ca.has_ended() {
-            break true;
-        }
-        if start.elapsed() > PATIENCE {
-            break false;
+            return Some(true);
         }
         if is_over(mesh, rotations) {
             *rotations = begin(mesh, rotations.done + 1);
         }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    finish(ca, was_killed);
-    was_killed
-}
-
-fn finish(mut ca: TestCa, was_killed: bool) {
+        (start.elapsed() > PATIENCE).then_some(false)
+    })
+    .await;
     if !was_killed {
         ca.kill();
     }
+    was_killed
 }
 
 fn is_over(mesh: &Mesh, rotations: &Rotations) -> bool {

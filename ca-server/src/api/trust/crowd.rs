@@ -46,11 +46,7 @@ impl Crowd {
     ///
     /// # Errors
     /// When there is none; nothing was taken.
-    pub(super) fn enter(
-        &self,
-        connection: String,
-        spiffe_id: SpiffeId,
-    ) -> Result<Place, TooMany> {
+    pub(super) fn enter(&self, connection: String, spiffe_id: SpiffeId) -> Result<Place, TooMany> {
         let mut open = self.lock();
         let on_it = open.by_connection.get(&connection).copied().unwrap_or(0);
         let of_it = open.by_name.get(&spiffe_id).copied().unwrap_or(0);
