@@ -1,7 +1,12 @@
 //! SIGKILL of the server at every file operation while roots are replaced under mTLS traffic: it comes back, goes on
 //! where it was, and nobody notices. Needs strace: run by `tests/kills/run`.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,10 +27,11 @@ const OPERATIONS: [(&str, Option<&str>); 6] = [
     ("unlink,unlinkat,rmdir,mkdir", None),
 ];
 const RENAMES: &str = "rename,renameat,renameat2";
-/// At which call; each thread counts its own.
+/// At which call; each thread counts its own. Renames are rare.
 const CALLS: [u32; 6] = [1, 2, 1, 3, 1, 4];
 /// A server that does not get as far as its kill is killed then.
 const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE_FOR_RENAMES: Duration = Duration::from_secs(12);
 const LIMIT: Duration = Duration::from_secs(180);
 const TTL: Duration = Duration::from_secs(20);
 
@@ -102,6 +108,10 @@ async fn run_until_killed(
     (operation, file): (&str, Option<&str>),
     nth: u32,
 ) -> bool {
+    let (nth, patience) = match operation {
+        RENAMES => (1, PATIENCE_FOR_RENAMES),
+        _ => (nth, PATIENCE),
+    };
     let mut under = vec![
         "strace".to_owned(),
         "-fqq".to_owned(),
@@ -125,7 +135,7 @@ async fn run_until_killed(
         if is_over(mesh, rotations) {
             *rotations = begin(mesh, rotations.done + 1);
         }
-        (start.elapsed() > PATIENCE).then_some(false)
+        (start.elapsed() > patience).then_some(false)
     })
     .await;
     if !was_killed {

@@ -1,7 +1,7 @@
 //! Whoever follows the trust bundle is told at once and believed as far as it proves who it is, and a watcher that
 //! misbehaves costs nobody anything.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;
