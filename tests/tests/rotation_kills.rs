@@ -16,15 +16,15 @@ use tests::mesh::Mesh;
 use tests::peers::Traffic;
 use tests::poll::until;
 
-/// What changes files, and of which file only. Rotation record, trust bundle, copies and keys come and go by renames; the
-/// ledger writes in place.
-const OPERATIONS: [(&str, Option<&str>); 6] = [
-    (RENAMES, Some("rotation.json")),
-    (RENAMES, Some("trust-bundle.json")),
-    (RENAMES, None),
-    ("fsync,fdatasync,sync_file_range", None),
-    ("pwrite64", None),
-    ("unlink,unlinkat,rmdir,mkdir", None),
+/// What changes files. Rotation record, trust bundle, copies and keys come and go by renames, so that each step is one or
+/// more of them; the ledger writes in place.
+const OPERATIONS: [&str; 6] = [
+    RENAMES,
+    "fsync,fdatasync,sync_file_range",
+    RENAMES,
+    "pwrite64",
+    RENAMES,
+    "unlink,unlinkat,rmdir,mkdir",
 ];
 const RENAMES: &str = "rename,renameat,renameat2";
 /// At which call; each thread counts its own. Renames are rare.
@@ -61,13 +61,13 @@ async fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_fail
     let all = CALLS
         .iter()
         .flat_map(|nth| OPERATIONS.map(|operation| (operation, *nth)));
-    for ((operation, file), nth) in all.cycle() {
+    for (operation, nth) in all.cycle() {
         if start.elapsed() > Duration::from_secs(60 * minutes) {
             break;
         }
         runs += 1;
-        let by = match run_until_killed(&mut mesh, &mut rotations, (operation, file), nth).await {
-            true => file.unwrap_or(operation),
+        let by = match run_until_killed(&mut mesh, &mut rotations, operation, nth).await {
+            true => operation,
             false => "none of them",
         };
         *killed.entry(by).or_default() += 1;
@@ -85,10 +85,10 @@ async fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_fail
         seen.failed.len()
     );
     assert_eq!(seen.failed, Vec::<String>::new());
-    let met = |(operation, file): &(&'static str, Option<&'static str>)| {
-        killed.contains_key(file.unwrap_or(operation))
-    };
-    assert!(OPERATIONS.iter().all(met), "{killed:?}");
+    assert!(
+        OPERATIONS.iter().all(|it| killed.contains_key(it)),
+        "{killed:?}"
+    );
 }
 
 fn begin(mesh: &Mesh, done: usize) -> Rotations {
@@ -105,14 +105,14 @@ fn begin(mesh: &Mesh, done: usize) -> Rotations {
 async fn run_until_killed(
     mesh: &mut Mesh,
     rotations: &mut Rotations,
-    (operation, file): (&str, Option<&str>),
+    operation: &str,
     nth: u32,
 ) -> bool {
     let (nth, patience) = match operation {
         RENAMES => (1, PATIENCE_FOR_RENAMES),
         _ => (nth, PATIENCE),
     };
-    let mut under = vec![
+    let under = [
         "strace".to_owned(),
         "-fqq".to_owned(),
         "--seccomp-bpf".to_owned(),
@@ -120,10 +120,6 @@ async fn run_until_killed(
         format!("--trace={operation}"),
         format!("--inject={operation}:signal=SIGKILL:when={nth}"),
     ];
-    if let Some(file) = file {
-        let path = mesh.data_dir().join(file);
-        under.push(format!("--trace-path={}", path.display()));
-    }
     let Ok(mut ca) = mesh.start(&under) else {
         return true;
     };
