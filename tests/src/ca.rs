@@ -31,6 +31,8 @@ pub struct Setup {
     pub data_dir: Option<PathBuf>,
     /// Where gRPC is served; none means a free port.
     pub grpc: Option<SocketAddr>,
+    /// A program, with arguments, that starts the server and ends with it.
+    pub under: Vec<String>,
 }
 
 /// How a server ended that did not start.
@@ -109,7 +111,14 @@ impl TestCa {
             .grpc
             .map_or_else(|| "127.0.0.1:0".to_owned(), |addr| addr.to_string());
         let none = data_dir.join("no-bundle-here");
-        let mut command = Command::new(&binaries().ca_server);
+        let mut command = match setup.under.split_first() {
+            None => Command::new(&binaries().ca_server),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&binaries().ca_server);
+                command
+            }
+        };
         command
             .arg("serve")
             .args(["--grpc-addr", &grpc, "--http-addr", "127.0.0.1:0"])
@@ -229,6 +238,52 @@ impl TestCa {
         assert!(sent.unwrap().success());
     }
 
+    /// How much memory it has now, in bytes.
+    ///
+    /// # Panics
+    /// Where there is no `/proc`.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        1024 * kilobytes.parse::<u64>().unwrap()
+    }
+
+    /// The value of a metric without labels.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.http_get("/metrics").1;
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap().trim().parse().unwrap()
+    }
+
+    /// SIGKILL for the server, also where another program started it, and the end of both.
+    ///
+    /// # Panics
+    /// When it cannot be told who is to be killed.
+    pub fn kill(&mut self) {
+        let own = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let children = children.unwrap_or_default();
+        let server = children.split_whitespace().next().map(str::to_owned);
+        let server = server.unwrap_or_else(|| own.to_string());
+        let killed = Command::new("kill").args(["-KILL", &server]).output();
+        let _ended_before = killed.unwrap();
+        let _reaped = self.child.wait();
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// When that cannot be told.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end and says whether that was exit status 0.
     pub fn wait(&mut self) -> bool {
         self.child.wait().unwrap().success()
@@ -246,8 +301,7 @@ impl TestCa {
 
 impl Drop for TestCa {
     fn drop(&mut self) {
-        let _ended_before = self.child.kill();
-        let _reaped = self.child.wait();
+        self.kill();
     }
 }
 

@@ -9,7 +9,9 @@ use ca_server::clock::Clock;
 use ca_server::ledger::Acknowledgement;
 use ca_server::ledger::Denial;
 use ca_server::ledger::Entry;
+use ca_server::ledger::Holder;
 use ca_server::ledger::Holding;
+use ca_server::ledger::InstanceId;
 use ca_server::ledger::Intent;
 use ca_server::ledger::Ledger;
 use ca_server::ledger::LedgerError;
@@ -26,6 +28,7 @@ use ca_server::x509::Entropy;
 use ca_server::x509::EntropyError;
 use ca_server::x509::Serial;
 use proto::certificate::Fingerprint;
+use proto::spiffe::SpiffeId;
 
 /// What a [`FailingLedger`] can be told to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +187,14 @@ impl Ledger for FailingLedger {
 
     async fn acknowledge(&self, acknowledgement: Acknowledgement) -> Result<(), LedgerError> {
         self.inner.acknowledge(acknowledgement).await
+    }
+
+    async fn holder(
+        &self,
+        instance: InstanceId,
+        spiffe_id: SpiffeId,
+    ) -> Result<Holder, LedgerError> {
+        self.inner.holder(instance, spiffe_id).await
     }
 
     async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError> {

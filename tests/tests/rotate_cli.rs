@@ -1,6 +1,6 @@
 //! An operator rotates a self-signed CA by hand: each step says whom it would break, and nothing else happens.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::process::Output;
 use std::time::Duration;

@@ -82,7 +82,7 @@ impl Server {
         let slots = self.limits.connections.min(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(slots));
         let mut connections = JoinSet::new();
-        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+        while let Some(accepted) = self.accept(listener.accept(), &mut connections).await {
             let (stream, peer_addr) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -100,7 +100,6 @@ impl Server {
             connections.spawn(async move {
                 server.tls_connection(stream, peer_addr, &tls, slot).await;
             });
-            while connections.try_join_next().is_some() {}
         }
         drop(listener);
         self.drain(connections).await;
@@ -109,7 +108,7 @@ impl Server {
     /// Serves gRPC on the operators' socket until `stop`, then drains.
     pub async fn serve_unix(self, listener: UnixListener) {
         let mut connections = JoinSet::new();
-        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+        while let Some(accepted) = self.accept(listener.accept(), &mut connections).await {
             match accepted {
                 Ok((stream, _)) => {
                     let server = self.clone();
@@ -119,10 +118,25 @@ impl Server {
                 }
                 Err(error) => self.accept_failed(&error).await,
             }
-            while connections.try_join_next().is_some() {}
         }
         drop(listener);
         self.drain(connections).await;
+    }
+
+    /// The next peer, unless it is time to stop. What connections that ended leave behind goes meanwhile, whether or not
+    /// anybody comes.
+    async fn accept<T>(
+        &self,
+        accepting: impl Future<Output = T>,
+        connections: &mut JoinSet<()>,
+    ) -> Option<T> {
+        tokio::pin!(accepting);
+        loop {
+            tokio::select! {
+                accepted = self.stop.run_until_cancelled(accepting.as_mut()) => return accepted,
+                Some(_ended) = connections.join_next() => {}
+            }
+        }
     }
 
     async fn tls_connection(

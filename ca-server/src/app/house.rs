@@ -30,6 +30,8 @@ use crate::api::http::Http;
 use crate::api::http_port::HttpPort;
 use crate::api::listener::Server;
 use crate::api::tls::TlsSettings;
+use crate::api::trust::Bulletin;
+use crate::api::trust::Crowd;
 use crate::api::trust::Streams;
 use crate::api::trust::Trust;
 use crate::api::verification::Verification;
@@ -237,11 +239,14 @@ impl House {
         let attestor = Arc::new(attestor);
         let trust = Trust {
             attestor: Arc::clone(&attestor),
+            longest_leaf: self.config.profile.max_ttl(),
             authority: self.ca.authority(),
             ledger: self.ca.ledger(),
             clock: Arc::clone(&self.clock),
             changes: self.ca.changes(),
+            bulletin: Bulletin::default(),
             streams: Streams::default(),
+            crowd: Crowd::default(),
             metrics: self.metrics.clone(),
             stop: self.stop.clone(),
         };

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use proto::certificate::Fingerprint;
+use proto::spiffe::SpiffeId;
 
 use crate::x509::Serial;
 
@@ -169,6 +170,16 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// # Errors
     /// Nothing was written; after [`LedgerError::Unavailable`] it may turn out to have been.
     async fn acknowledge(&self, acknowledgement: Acknowledgement) -> Result<(), LedgerError>;
+
+    /// What is known of one agent under one SPIFFE ID, whether or not a leaf of it is alive.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn holder(
+        &self,
+        instance: InstanceId,
+        spiffe_id: SpiffeId,
+    ) -> Result<Holder, LedgerError>;
 
     /// Who may hold leaves that are not over at `now`, the CA itself left out.
     ///

@@ -1,15 +1,17 @@
 //! `signet.v1.TrustService/WatchTrustBundle`: pushes who is to be trusted, and takes down what agents say they use.
 //!
-//! A stream is as good as the evidence it began with: that is looked at again from time to time, so that whoever is
-//! denied, or whose certificate is over, does not go on acknowledging.
+//! A stream is as good as the evidence it began with: that is looked at again with each word, and from time to time, so
+//! that whoever is denied, or whose certificate is over, does not go on acknowledging.
 
+mod crowd;
 mod message;
+mod speaker;
 mod streams;
+mod watcher;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::signet::InUse;
 use proto::signet::TrustBundle;
 use proto::signet::WatchTrustBundleRequest;
 use proto::signet::trust_service_server::TrustService;
@@ -21,8 +23,6 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
-use tracing::debug;
-use tracing::info;
 use tracing::warn;
 
 use super::certificates::bearer_tokens;
@@ -33,12 +33,12 @@ use crate::attest::Caller;
 use crate::attest::Presented;
 use crate::authority::Authority;
 use crate::clock::Clock;
-use crate::ledger::Acknowledgement;
 use crate::ledger::Evidence;
-use crate::ledger::InstanceId;
 use crate::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 
+pub use crowd::Crowd;
+pub use message::Bulletin;
 pub use streams::Streams;
 
 /// The service that agents follow.
@@ -52,10 +52,16 @@ pub struct Trust {
     pub ledger: Arc<dyn Ledger>,
     /// What time is it?
     pub clock: Arc<dyn Clock>,
+    /// The longest that a leaf may live.
+    pub longest_leaf: Duration,
     /// Tells of every change of what is in force.
     pub changes: watch::Receiver<u64>,
+    /// What is pushed.
+    pub bulletin: Bulletin,
     /// Who is connected.
     pub streams: Streams,
+    /// How many are connected.
+    pub crowd: Crowd,
     /// Counts.
     pub metrics: Metrics,
     /// Cancelled when the drain starts.
@@ -72,24 +78,24 @@ impl TrustService for Trust {
     ) -> Result<Response<Self::WatchTrustBundleStream>, Status> {
         let peer = Connection::of(request.extensions());
         let (metadata, _, said) = request.into_parts();
-        let evidence = Shown {
+        let shown = Shown {
             tokens: bearer_tokens(&metadata)
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
             peer,
         };
-        let caller = self.attest(&evidence).await?;
+        let caller = self.attest(&shown).await?;
+        let place = self
+            .crowd
+            .enter(shown.peer_addr(), caller.spiffe_id().clone())
+            .map_err(|error| {
+                warn!(spiffe_id = %caller.spiffe_id(), %error, "watcher turned away");
+                Status::resource_exhausted(error.to_string())
+            })?;
         let (pushed, answers) = mpsc::channel(1);
-        let watcher = Watcher {
-            trust: self.clone(),
-            evidence,
-            caller,
-            said,
-            pushed,
-            instance: None,
-        };
-        tokio::spawn(watcher.follow());
+        let watcher = watcher::Watcher::new(self.clone(), shown, caller, pushed, place);
+        tokio::spawn(watcher.follow(said));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }
@@ -107,7 +113,12 @@ impl Trust {
             .attest(presented, generation.roots(), self.clock.now())
             .await;
         let caller = attested.map_err(|error| {
-            warn!(reason = %error, "watcher not recognised");
+            warn!(reason = %error, peer_addr = shown.peer_addr(), "watcher not recognised");
+            self.metrics.attest_failures.inc();
+            if let Some(denial) = error.denial() {
+                let kind = denial.target.kind();
+                self.metrics.denied.with_label_values(&[kind]).inc();
+            }
             status::not_attested(&error)
         })?;
         match caller.evidence() {
@@ -115,6 +126,17 @@ impl Trust {
                 "an enrolment token is for one certificate: come with that",
             )),
             _ => Ok(caller),
+        }
+    }
+
+    /// The same caller by the same evidence, at this moment.
+    async fn attest_again(&self, shown: &Shown, caller: &Caller) -> Result<(), Status> {
+        let now = self.attest(shown).await?;
+        match now.spiffe_id() == caller.spiffe_id() {
+            true => Ok(()),
+            false => Err(Status::unauthenticated(
+                "the certificate of this stream is over, and its bearer token names another",
+            )),
         }
     }
 }
@@ -125,148 +147,9 @@ struct Shown {
     peer: Option<Arc<Connection>>,
 }
 
-/// One stream.
-struct Watcher {
-    trust: Trust,
-    evidence: Shown,
-    caller: Caller,
-    said: Streaming<WatchTrustBundleRequest>,
-    pushed: mpsc::Sender<Result<TrustBundle, Status>>,
-    instance: Option<(InstanceId, u64)>,
-}
-
-impl Watcher {
-    /// Pushes and listens until one side ends it.
-    async fn follow(mut self) {
-        self.trust.metrics.watchers.inc();
-        let ended = self.converse().await;
-        self.trust.metrics.watchers.dec();
-        if let Err(refused) = ended {
-            debug!(spiffe_id = %self.caller.spiffe_id(), reason = refused.message(), "watcher sent away");
-            // It may have gone by itself.
-            drop(self.pushed.send(Err(refused)).await);
-        }
-        if let Some((instance, stream)) = self.instance.take() {
-            self.leave(instance, stream).await;
-        }
-    }
-
-    async fn converse(&mut self) -> Result<(), Status> {
-        let mut changes = self.trust.changes.clone();
-        changes.mark_unchanged();
-        self.push().await?;
-        let mut recheck = tokio::time::interval(RECHECK);
-        recheck.tick().await;
-        loop {
-            let stop = self.trust.stop.clone();
-            let pushed = self.pushed.clone();
-            tokio::select! {
-                () = stop.cancelled() => return Err(Status::unavailable("the server is stopping")),
-                () = pushed.closed() => return Ok(()),
-                changed = changes.changed() => match changed {
-                    Ok(()) => self.push().await?,
-                    Err(_nobody_changes_anything_any_more) => return Ok(()),
-                },
-                said = self.said.message() => match said? {
-                    Some(said) => self.hear(said).await?,
-                    None => return Ok(()),
-                },
-                _ = recheck.tick() => {
-                    self.caller = self.trust.attest(&self.evidence).await?;
-                }
-            }
-        }
-    }
-
-    async fn push(&self) -> Result<(), Status> {
-        let trust_domain = self.caller.spiffe_id().trust_domain();
-        let bundle = message::of(&self.trust.authority.current(), trust_domain.as_str());
-        tokio::select! {
-            () = self.trust.stop.cancelled() => Err(Status::unavailable("the server is stopping")),
-            // A watcher that has gone is noticed by the loop.
-            _sent = self.pushed.send(Ok(bundle)) => Ok(()),
-        }
-    }
-
-    async fn hear(&mut self, said: WatchTrustBundleRequest) -> Result<(), Status> {
-        let instance: InstanceId = said
-            .instance
-            .parse()
-            .map_err(|error| Status::invalid_argument(format!("instance: {error}")))?;
-        let stream = match self.instance {
-            Some((known, stream)) if known == instance => stream,
-            Some(_) => {
-                return Err(Status::invalid_argument(
-                    "instance: it changed in mid-stream",
-                ));
-            }
-            None => self.join(instance).await?,
-        };
-        match said.in_use {
-            Some(in_use) => self.acknowledge(instance, stream, &in_use).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn join(&mut self, instance: InstanceId) -> Result<u64, Status> {
-        let (stream, others) = self.trust.streams.join(instance);
-        self.instance = Some((instance, stream));
-        for acknowledged in others {
-            warn!(%instance, spiffe_id = %acknowledged.spiffe_id, "two agents use one instance id: neither speaks for the other");
-            self.write(acknowledged).await?;
-        }
-        Ok(stream)
-    }
-
-    async fn acknowledge(
-        &self,
-        instance: InstanceId,
-        stream: u64,
-        in_use: &InUse,
-    ) -> Result<(), Status> {
-        let current = self.trust.authority.current().bundle_number();
-        if in_use.bundle > current {
-            return Err(Status::invalid_argument(format!(
-                "in_use: there is no trust bundle {} yet, the newest is {current}",
-                in_use.bundle
-            )));
-        }
-        let serial = Some(in_use.serial.as_str()).filter(|serial| !serial.is_empty());
-        let serial = serial
-            .map(str::parse)
-            .transpose()
-            .map_err(|error| Status::invalid_argument(format!("in_use: {error}")))?;
-        let acknowledgement = Acknowledgement {
-            instance,
-            spiffe_id: self.caller.spiffe_id().clone(),
-            bundle: in_use.bundle,
-            serial,
-            at: self.trust.clock.now(),
-            shared: false,
-        };
-        let acknowledgement = self.trust.streams.note(stream, acknowledgement);
-        info!(%instance, spiffe_id = %acknowledgement.spiffe_id, bundle = acknowledgement.bundle, shared = acknowledgement.shared, "trust bundle acknowledged");
-        self.trust.metrics.acknowledgements.inc();
-        self.write(acknowledgement).await
-    }
-
-    /// Whoever is left alone under the id speaks for it again.
-    async fn leave(&self, instance: InstanceId, stream: u64) {
-        if let Some(acknowledgement) = self.trust.streams.leave(instance, stream)
-            && let Err(status) = self.write(acknowledgement).await
-        {
-            warn!(%instance, reason = status.message(), "an acknowledgement was not written");
-        }
-    }
-
-    async fn write(&self, acknowledgement: Acknowledgement) -> Result<(), Status> {
-        let written = self.trust.ledger.acknowledge(acknowledgement).await;
-        written.map_err(|error| {
-            warn!(%error, "an acknowledgement was not written");
-            Status::unavailable("the ledger cannot be written now; come again")
-        })
+impl Shown {
+    fn peer_addr(&self) -> String {
+        let peer = self.peer.as_ref();
+        peer.map_or_else(String::new, |peer| peer.peer_addr())
     }
 }
-
-/// How often the evidence is looked at again.
-const RECHECK: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use proto::certificate::Fingerprint;
+use proto::spiffe::SpiffeId;
 use tokio::sync::oneshot;
 
 use super::SledLedger;
@@ -12,12 +13,15 @@ use super::command::Command;
 use super::command::Envelope;
 use super::command::Question;
 use super::gave_up;
+use super::keys::HolderKey;
 use super::prune::Useless;
 use super::read::Reader;
 use crate::ledger::Acknowledgement;
 use crate::ledger::Denial;
 use crate::ledger::Entry;
+use crate::ledger::Holder;
 use crate::ledger::Holding;
+use crate::ledger::InstanceId;
 use crate::ledger::Intent;
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
@@ -118,6 +122,16 @@ impl Ledger for SledLedger {
         let (question, answered) = Question::new();
         let command = Command::Acknowledge(Box::new(acknowledgement), question);
         self.ask(command, answered).await
+    }
+
+    async fn holder(
+        &self,
+        instance: InstanceId,
+        spiffe_id: SpiffeId,
+    ) -> Result<Holder, LedgerError> {
+        let key = HolderKey::of(instance, &spiffe_id);
+        self.read(move |reader| reader.holder(&key, spiffe_id))
+            .await
     }
 
     async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError> {

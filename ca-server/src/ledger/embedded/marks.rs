@@ -186,7 +186,11 @@ impl Reader<'_> {
 
     /// What was said is read before what is newest: a leaf that comes in between makes it out of date, never the
     /// other way round.
-    fn holder(&self, key: &HolderKey, spiffe_id: SpiffeId) -> Result<Holder, LedgerError> {
+    pub(super) fn holder(
+        &self,
+        key: &HolderKey,
+        spiffe_id: SpiffeId,
+    ) -> Result<Holder, LedgerError> {
         let acknowledged = self.get(&keys::acknowledgement(key))?;
         let newest: Option<Newest> = self.get(&keys::newest(key))?;
         Ok(Holder {
