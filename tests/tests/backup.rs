@@ -15,6 +15,7 @@ use tests::agent::key_and_csr;
 use tests::binaries::binaries;
 use tests::ca::Setup;
 use tests::ca::TestCa;
+use tests::cacerts::Cacerts;
 use tests::load::serial_of;
 use tests::openssl::shell;
 use tonic::Code;
@@ -219,6 +220,36 @@ async fn a_backup_without_keys_has_none_and_one_with_keys_has_them() {
             has_keys,
             "{name}"
         );
+    }
+}
+
+#[test]
+fn a_backup_without_keys_has_none_of_a_kept_bundle_whatever_its_files_are_called() {
+    let (work, bundle) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let made = Cacerts::make();
+    for (ours, theirs) in [
+        ("tls.crt", "cert-chain.pem"),
+        ("tls.key", "ca-key.pem"),
+        ("ca.crt", "root-cert.pem"),
+    ] {
+        fs::write(bundle.path().join(ours), made.file(theirs)).unwrap();
+    }
+    let ca = TestCa::start_with(Setup {
+        root_ca_dir: Some(bundle.path().to_owned()),
+        ..Setup::default()
+    });
+    for (name, flags, has_keys) in [
+        ("with.tar", &[][..], true),
+        ("without.tar", &["--without-keys"], false),
+    ] {
+        let archive = work.path().join(name);
+        let to = archive.display().to_string();
+        let _said = ca.operator(&[&["backup", "--to", &to], flags].concat());
+        let mut bytes = fs::read(&archive).unwrap();
+        bytes.retain(u8::is_ascii);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("tls.crt"), "the copy is there");
+        assert_eq!(text.contains("PRIVATE KEY"), has_keys, "{name}");
     }
 }
 

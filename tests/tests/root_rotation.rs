@@ -212,20 +212,23 @@ fn assert_nobody_noticed(traffic: Traffic) {
 
 #[test]
 fn a_root_is_replaced_by_order_by_taint_and_by_files_without_one_failed_handshake() {
-    let mesh = Mesh::start();
+    let mesh = Arc::new(Mesh::start());
     let (a, b) = (mesh.agent("a"), mesh.agent("b"));
-    let traffic = Traffic::between(&[a.1, b.1]);
+    // It learns of a new root late: until then it lives on what the old root signed across.
+    let (stranger, files) = Stranger::start(&mesh);
+    let traffic = Traffic::between(&[a.1, b.1, files]);
     let first = mesh.active();
     let _said = mesh.ca.operator(&["rotate", "start", "--auto"]);
     mesh.wait_until_steady_without(&first);
     let second = mesh.active();
     let _said = mesh
         .ca
-        .operator(&["rotate", "taint", &second, "--renew-within", "4s"]);
+        .operator(&["rotate", "taint", &second, "--renew-within", "10s"]);
     mesh.wait_until_steady_without(&second);
     let root = mesh.drop_in("third");
     mesh.wait_until_only(&root);
     assert_nobody_noticed(traffic);
+    stranger.stop();
 }
 
 #[test]

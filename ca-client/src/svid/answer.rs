@@ -74,7 +74,8 @@ impl Svid {
             None => answered_roots,
         };
         let roots = anchor_first(anchor, roots);
-        Self::assemble(leaf.clone(), above_leaf.to_vec(), roots, asked.key.clone())
+        let above = with_cross_certificates(above_leaf, &chain, &roots);
+        Self::assemble(leaf.clone(), above, roots, asked.key.clone())
     }
 
     /// The same certificate and key with other roots, which the chain must lead to.
@@ -94,12 +95,8 @@ impl Svid {
             .path;
         let (anchor, above_leaf) = split_path(&path)?;
         let roots = anchor_first(anchor, roots);
-        Self::assemble(
-            self.leaf.clone(),
-            above_leaf.to_vec(),
-            roots,
-            self.key.clone(),
-        )
+        let above = with_cross_certificates(above_leaf, &chain, &roots);
+        Self::assemble(self.leaf.clone(), above, roots, self.key.clone())
     }
 }
 
@@ -236,6 +233,32 @@ fn split_path(path: &[Certificate]) -> Result<(&Certificate, &[Certificate]), Sv
             .ok_or(SvidError::NoRoots),
         [] => Err(SvidError::NoLeaf),
     }
+}
+
+/// What stands above the leaf, with the certificates by which peers accept it who know only another of `roots`: those
+/// for the name and key of one root, signed by another. They go before the anchor, as the CA sends them.
+fn with_cross_certificates(
+    above_leaf: &[Certificate],
+    sent: &[Certificate],
+    roots: &[Certificate],
+) -> Vec<Certificate> {
+    let is_cross = |one: &&Certificate| {
+        let facts = one.facts();
+        let is_of = |root: &Certificate| {
+            root.facts().subject_der == facts.subject_der && root.facts().spki_der == facts.spki_der
+        };
+        let is_by = |root: &Certificate| root.facts().subject_der == facts.issuer_der;
+        !above_leaf.contains(one)
+            && !one.is_self_issued()
+            && roots.iter().any(is_of)
+            && roots.iter().any(is_by)
+    };
+    let (anchor, below) = match above_leaf.split_last() {
+        Some((anchor, below)) => (Some(anchor), below),
+        None => (None, above_leaf),
+    };
+    let cross = sent.iter().skip(1).filter(is_cross);
+    below.iter().chain(cross).chain(anchor).cloned().collect()
 }
 
 fn anchor_first(anchor: &Certificate, roots: Vec<Certificate>) -> Vec<Certificate> {

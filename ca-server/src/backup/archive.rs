@@ -83,7 +83,9 @@ fn append_files(
 fn is_left_out(name: &OsStr, with_keys: bool) -> bool {
     let name = name.to_string_lossy();
     let is_ledger = name == LEDGER_DIR || name.starts_with(&format!("{LEDGER_DIR}."));
-    name == "lock" || is_ledger || (!with_keys && name.ends_with("-key.pem"))
+    // Anywhere in the name: a crash may have left a file beside the one that it was to become.
+    let is_key = name.contains("-key.pem") || name.contains("tls.key");
+    name == "lock" || is_ledger || (!with_keys && is_key)
 }
 
 /// Reads a whole archive and says what is in it.

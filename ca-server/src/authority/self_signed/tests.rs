@@ -457,6 +457,14 @@ fn a_new_root_is_signed_across_by_the_one_before_as_long_as_that_is_trusted() {
         let roots = [made.certificate(root)];
         chain::verify(&path, &roots, Some(&domain), Profile::X509Svid, now()).unwrap();
     }
+    // As peers send it, with the new root at the end.
+    made.write("sent.pem", new.leaf_chain_pem(&leaf).concat());
+    made.write("leaf.pem", leaf.to_pem());
+    for root in ["old", "new"] {
+        made.openssl(&format!(
+            "verify {strict} -CAfile {root}.pem -untrusted sent.pem leaf.pem"
+        ));
+    }
     let with = |roots: &[Certificate]| {
         let conditions = Conditions {
             roots: roots.to_vec(),
