@@ -137,7 +137,11 @@ impl Serving {
     /// Renews for ever: past half of a leaf's life, or when other signers are in force.
     pub(super) async fn keep_fresh(self: Arc<Self>, mut changes: watch::Receiver<u64>) {
         loop {
-            let _elapsed = timeout(CHECK, changes.changed()).await;
+            if let Ok(Err(_nobody_changes_anything_any_more)) =
+                timeout(CHECK, changes.changed()).await
+            {
+                tokio::time::sleep(CHECK).await;
+            }
             if self.is_due()
                 && let Err(error) = self.renew().await
             {

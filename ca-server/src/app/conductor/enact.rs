@@ -36,6 +36,12 @@ impl Conductor {
         if record == self.record {
             return Ok(());
         }
+        // What is persisted is what the next start begins with.
+        if self.signers.get(&record.active).is_none() {
+            return Err(CaError::SignerGone {
+                issuer: record.active,
+            });
+        }
         super::store::write(&self.settings.data_dir, &record)?;
         let news = record
             .journal
@@ -52,7 +58,7 @@ impl Conductor {
     pub(super) async fn enact(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.unfinished = true;
         self.mark_self_signed_in_force(now)?;
-        let merged = self.publish(now).await?;
+        let merged = self.publish().await?;
         let generation = self.generation(&merged)?;
         let terms = Terms {
             issuer: generation.issuer().fingerprint(),
@@ -73,7 +79,7 @@ impl Conductor {
 
     /// Does it all again when the trust bundle is not what it should be.
     pub(super) async fn enact_if_changed(&mut self, now: SystemTime) -> Result<(), CaError> {
-        match self.publish(now).await?.changed {
+        match self.publish().await?.changed {
             true => self.enact(now).await,
             false => Ok(()),
         }
@@ -90,7 +96,7 @@ impl Conductor {
     }
 
     /// Stores the trust bundle that the record asks for.
-    async fn publish(&mut self, now: SystemTime) -> Result<Merged, CaError> {
+    async fn publish(&mut self) -> Result<Merged, CaError> {
         let promises = Promises::of(
             &self.ledger,
             &self.settings.data_dir,
@@ -111,7 +117,7 @@ impl Conductor {
             roots: &roots,
             source: self.active_source_name(),
         };
-        let revocations = self.revocations(now).await?;
+        let revocations = self.revocations().await?;
         let evidence = promises.at(self.gate_time.now(), &self.record.dropped_roots);
         let merged = self.trust_bundle.merge(
             &self.settings.trust_domain,
@@ -134,7 +140,7 @@ impl Conductor {
 
     /// The revocation lists to be given out: none as long as they would reject somebody who signed and has not retired,
     /// or is to sign and can have none.
-    async fn revocations(&self, now: SystemTime) -> Result<Published, CaError> {
+    async fn revocations(&self) -> Result<Published, CaError> {
         let signers = self.record.signers.iter();
         let published: Vec<&Signer> = signers.filter(|signer| signer.published).collect();
         let loaded = published
@@ -151,7 +157,7 @@ impl Conductor {
         let must_pass = must_pass.map(|signer| &signer.issuer);
         let mut rejected = first_uncovered(must_pass, &lists.covered);
         if rejected.is_none() && self.trust_bundle.crl_since().is_none() {
-            let live = self.ledger.holdings(now).await?;
+            let live = self.ledger.holdings(self.alive_since()).await?;
             rejected = first_uncovered(live.iter().map(|leaf| &leaf.issuer), &lists.covered);
         }
         let Some(issuer) = rejected else {

@@ -28,6 +28,9 @@ impl Conductor {
     /// Looks at the operator's directory, and takes what is new there. What does not work is noted, and tried again at
     /// the next look: a disk may have room then, a date may have come.
     pub(super) async fn look(&mut self, now: SystemTime) -> Result<(), CaError> {
+        if self.unfinished {
+            self.enact(now).await?;
+        }
         self.directory.looks += 1;
         let dir = self.settings.root_ca_dir.clone();
         let read = spawn_blocking(move || Content::read(&dir)).await;

@@ -63,6 +63,10 @@ impl Conductor {
         dry_run: bool,
         now: SystemTime,
     ) -> Result<Report, CaError> {
+        if *command != Command::Report && self.unfinished {
+            // Gates are asked about what is in force, not about what is to be.
+            self.enact(now).await?;
+        }
         let seen = self.see().await?;
         if dry_run {
             let record = self.after(command, &seen, now)?;

@@ -83,8 +83,13 @@ pub(in crate::app) async fn open_ca(
     }
     conductor.enact(now).await?;
     conductor.destroy_leftovers();
-    conductor.look(now).await?;
-    conductor.bring_up_to_date(now).await?;
+    // The signer works: what else there is to do is tried again while it serves.
+    if let Err(error) = conductor.look(now).await {
+        warn!(error = %report::chain_of(&error), "the CA bundle could not be taken; trying again");
+    }
+    if let Err(error) = conductor.bring_up_to_date(now).await {
+        warn!(error = %report::chain_of(&error), "not all that is due was done; trying again");
+    }
     announce::retained_roots(&conductor.authority.current());
     Ok(conductor)
 }

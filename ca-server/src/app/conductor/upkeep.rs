@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use proto::certificate::Fingerprint;
 use tracing::debug;
 use tracing::info;
 
@@ -55,6 +56,10 @@ impl Conductor {
             }
             Some(Step::Distribute) => self.record.distribute(now)?,
             Some(Step::Activate) => self.record.activate(&evidence, None, now)?,
+            // Its list goes with it, and who checks lists needs one for every leaf that is alive.
+            Some(Step::Retire(issuer)) if self.is_needed_by_lists(&issuer, &seen) => {
+                return Ok(None);
+            }
             Some(Step::Retire(issuer)) => self.record.retire(&issuer, &evidence, None, now)?,
         };
         Ok(Some(record))
@@ -90,6 +95,13 @@ impl Conductor {
         }
     }
 
+    fn is_needed_by_lists(&self, issuer: &Fingerprint, seen: &Seen) -> bool {
+        let lists_are_out = !self.authority.current().conditions().crls.is_empty();
+        let deadline = self.record.signer(issuer).and_then(|it| it.deadline);
+        let is_due = deadline.is_some_and(|deadline| self.gate_time.now() >= deadline);
+        lists_are_out && !is_due && seen.holdings.iter().any(|held| held.issuer == *issuer)
+    }
+
     /// Until when somebody who polls the SPIFFE bundle may not know its newest root.
     fn hints_until(&self) -> Option<SystemTime> {
         let changed_at = self.trust_bundle.newest_root_since()?;
@@ -98,7 +110,7 @@ impl Conductor {
 
     /// What ended before is dead on every clock: not by the wall clock, which may have been set forward, and not
     /// without the margin that gates allow for slow clocks.
-    fn alive_since(&self) -> SystemTime {
+    pub(super) fn alive_since(&self) -> SystemTime {
         let margin = self.settings.limits.backdating + Duration::from_secs(1);
         let now = self.gate_time.now();
         now.checked_sub(margin).unwrap_or(now)
@@ -120,8 +132,8 @@ impl Conductor {
 /// What gates go by, at one moment.
 pub(super) struct Seen {
     pub(super) holdings: Vec<Holding>,
-    pub(super) since: std::collections::HashMap<proto::certificate::Fingerprint, u64>,
-    crl_since: Option<std::collections::HashMap<proto::certificate::Fingerprint, u64>>,
+    pub(super) since: std::collections::HashMap<Fingerprint, u64>,
+    crl_since: Option<std::collections::HashMap<Fingerprint, u64>>,
     unrecorded_until: Option<SystemTime>,
 }
 

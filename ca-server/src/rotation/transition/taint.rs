@@ -30,7 +30,7 @@ impl Record {
             .signer_mut(issuer)
             .ok_or(Refusal::NotHeld { issuer: *issuer })?;
         signer.tainted = Some(signer.tainted.unwrap_or(now));
-        signer.deadline = deadline;
+        signer.deadline = deadline.or(signer.deadline);
         signer.auto_retire = true;
         let key = signer.key;
         if !record.tainted_keys.contains(&key) {
