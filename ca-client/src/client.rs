@@ -131,8 +131,9 @@ impl CaClient {
             known: self.known.as_deref(),
             number: told_number(answer.metadata()),
             now: self.moment(),
+            wall: self.clock.now(),
         };
-        let received = self.clock.now();
+        let received = expected.wall;
         let ca_time = told_time(answer.metadata(), sent, received);
         let elements = answer.into_inner().cert_chain;
         let svid =

@@ -29,11 +29,25 @@ pub(crate) struct Expected<'a> {
     pub(crate) known: Option<&'a Bundle>,
     /// What the CA calls the roots of this answer.
     pub(crate) number: Option<u64>,
-    /// Our time.
+    /// The latest time that we know of.
     pub(crate) now: SystemTime,
+    /// What our clock says.
+    pub(crate) wall: SystemTime,
 }
 
 impl Expected<'_> {
+    /// The CA's clock may have been set back together with ours, so that what it makes now looks expired to whoever
+    /// remembers a later time: what is valid by our clock is judged by that.
+    fn at_a_time_that_suits(self, leaf: &Certificate) -> Self {
+        match leaf.is_valid_at(self.wall) {
+            true => Self {
+                now: self.wall,
+                ..self
+            },
+            false => self,
+        }
+    }
+
     /// The known bundle, when the answer's roots are not newer.
     fn kept(&self) -> Option<&Bundle> {
         let known = self.known?;
@@ -66,6 +80,7 @@ impl Svid {
             return Err(SvidError::AnotherKey);
         }
         check_name(leaf, expected.spiffe_id)?;
+        let expected = expected.at_a_time_that_suits(leaf);
         check_dates(leaf, expected.now)?;
         let path = verified_path(&chain, &answered_roots, expected)?;
         let (anchor, above_leaf) = split_path(&path)?;
