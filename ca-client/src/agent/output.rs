@@ -93,7 +93,9 @@ impl Output {
     /// The last second of the certificate that is on disk, where everything there is of one certificate.
     pub(super) fn good_until(&self) -> Option<SystemTime> {
         let svid = files::stored(&self.path).ok().flatten()?;
-        self.check(&svid).ok().map(|()| svid.not_after())
+        let combined = self.combined.as_ref();
+        let is_whole = combined.is_none_or(|combined| combined.holds(&svid));
+        is_whole.then(|| svid.not_after())
     }
 
     /// The key that an earlier run asked for and that no certificate came for.
