@@ -8,6 +8,7 @@ use super::obstacle;
 use crate::rotation::DirectoryReport;
 use crate::rotation::Gate;
 use crate::rotation::JournalEntry;
+use crate::rotation::Obstacle;
 use crate::rotation::Opening;
 use crate::rotation::Origin;
 use crate::rotation::Phase;
@@ -76,7 +77,7 @@ fn signer(signer: &Signer, report: &Report) -> signet::RotationSigner {
         "draining"
     };
     let leaves = report.leaves_of(&signer.issuer);
-    let held_by = leaves.map_or(&[][..], |leaves| &leaves.held_by);
+    let held_by = obstacle::one_of_each(leaves.map_or(&[][..], |leaves| &leaves.held_by));
     signet::RotationSigner {
         issuer: signer.issuer.to_string(),
         root: signer.root.to_string(),
@@ -91,7 +92,7 @@ fn signer(signer: &Signer, report: &Report) -> signet::RotationSigner {
         tainted: signer.tainted.map(Into::into),
         deadline: signer.deadline.map(Into::into),
         held_by_count: count(held_by.len()),
-        held_by: held_by.iter().take(NAMES).map(obstacle::message).collect(),
+        held_by: names(&held_by),
         last_leaf_gone: leaves.and_then(|leaves| leaves.last_gone).map(Into::into),
         roots: signer.roots.iter().map(ToString::to_string).collect(),
         first_loaded: Some(signer.first_loaded.into()),
@@ -107,20 +108,25 @@ fn step(step: &StepReport, record: &Record) -> signet::RotationStep {
         Gate::Open { because } => words(*because),
         Gate::Shut { .. } => "",
     };
-    let told = step.obstacles.iter().take(NAMES);
+    let told = obstacle::one_of_each(&step.obstacles);
     signet::RotationStep {
         step: name.to_owned(),
         issuer: issuer.map_or_else(String::new, |issuer| issuer.to_string()),
         open: step.gate.is_open(),
         because: because.to_owned(),
-        obstacles: told.map(obstacle::message).collect(),
-        obstacle_count: count(step.obstacles.len()),
+        obstacles: names(&told),
+        obstacle_count: count(told.len()),
         awaited: count(step.awaited),
         opens_at: match step.gate.is_open() {
             true => None,
             false => step.opens_at().map(Into::into),
         },
     }
+}
+
+fn names(obstacles: &[&Obstacle]) -> Vec<signet::Obstacle> {
+    let told = obstacles.iter().take(NAMES);
+    told.map(|one| obstacle::message(one)).collect()
 }
 
 fn words(because: Opening) -> &'static str {

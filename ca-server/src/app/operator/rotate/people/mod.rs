@@ -1,5 +1,7 @@
 //! How is a rotation told to people? What it is at, what it waits for, who holds it up, and what a step would break.
 
+mod breaks;
+
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -13,6 +15,9 @@ use proto::signet::RotationStep;
 
 use super::output;
 use super::time;
+
+pub(super) use self::breaks::breaks_by_deadline;
+pub(super) use self::breaks::breaks_by_step;
 
 /// `rotate status`
 pub(super) fn status_lines(status: &RotationStatus, is_running: bool) -> Vec<String> {
@@ -253,39 +258,6 @@ pub(super) fn plan_lines(status: &RotationStatus) -> Vec<String> {
         format!("signer ends {}", output::time(plan.issuer_ends)),
     ];
     lines.extend(warnings(Some(&plan)));
-    lines
-}
-
-/// What a forced step would break.
-pub(super) fn breaks_by_step(step: Option<&RotationStep>) -> Vec<String> {
-    let Some(step) = step else {
-        return Vec::new();
-    };
-    if step.obstacle_count == 0 {
-        return vec!["forcing was not needed: nothing stands against it".to_owned()];
-    }
-    let mut lines = vec![format!(
-        "warning: forced against {} obstacles; {} who hold leaves may break:",
-        step.obstacle_count, step.awaited
-    )];
-    lines.extend(obstacles(&step.obstacles, step.obstacle_count));
-    lines
-}
-
-/// What a deadline would break if it came now.
-pub(super) fn breaks_by_deadline(
-    signer: Option<&RotationSigner>,
-    deadline: SystemTime,
-) -> Vec<String> {
-    let Some(signer) = signer.filter(|signer| signer.held_by_count > 0) else {
-        return Vec::new();
-    };
-    let mut lines = vec![format!(
-        "warning: at {} this breaks who still has a leaf of it then; now that is {}:",
-        date(deadline),
-        signer.held_by_count
-    )];
-    lines.extend(obstacles(&signer.held_by, signer.held_by_count));
     lines
 }
 
