@@ -55,7 +55,7 @@ impl Mesh {
     /// What it printed before it ended.
     pub fn start(&mut self, under: &[String]) -> Result<TestCa, String> {
         let ca = TestCa::try_start(Setup {
-            root_ca_dir: Some(self.work.path().join("cacerts")),
+            root_ca_dir: Some(self.cacerts()),
             flags: self.flags.clone(),
             data_dir: Some(self.data_dir()),
             grpc: self.grpc,
@@ -78,6 +78,15 @@ impl Mesh {
         fs::write(dir.join("token"), ca.token(&id)).unwrap();
         fs::write(dir.join("roots.pem"), ca.roots_pem()).unwrap();
         self.run_agent(ca, &dir)
+    }
+
+    /// The agent of that name again, with what it has.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn agent_again(&self, ca: &TestCa, name: &str) -> Workload {
+        self.run_agent(ca, &self.work.path().join(name)).0
     }
 
     /// Another agent with a copy of everything that the agent of that name has.
@@ -116,16 +125,42 @@ impl Mesh {
         let root = format!("{name}-root");
         self.create(&["root", "--out", &root]);
         self.create(&["issuer", "--root", &root, "--out", name, "--name", name]);
+        self.put(name)
+    }
+
+    /// Puts the files that were made under that name where the CA looks, and answers the root.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn put(&self, name: &str) -> String {
         let made = self.work.path().join(name);
-        for file in [
-            "root-cert.pem",
-            "cert-chain.pem",
-            "ca-cert.pem",
-            "ca-key.pem",
-        ] {
-            fs::copy(made.join(file), self.work.path().join("cacerts").join(file)).unwrap();
+        for file in FILES {
+            fs::copy(made.join(file), self.cacerts().join(file)).unwrap();
         }
         fs::read_to_string(made.join("root-cert.pem")).unwrap()
+    }
+
+    /// Takes the operator's files away, and leaves the directory.
+    pub fn take_away(&self) {
+        for file in FILES {
+            let _was_not_there = fs::remove_file(self.cacerts().join(file));
+        }
+    }
+
+    /// Leaves half of a file, where there is one.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn break_off(&self) {
+        let path = self.cacerts().join("ca-cert.pem");
+        if let Ok(pem) = fs::read(&path) {
+            fs::write(&path, &pem[..pem.len() / 2]).unwrap();
+        }
+    }
+
+    fn cacerts(&self) -> PathBuf {
+        self.work.path().join("cacerts")
     }
 
     fn create(&self, args: &[&str]) {
@@ -156,4 +191,10 @@ impl Mesh {
     }
 }
 
+const FILES: [&str; 4] = [
+    "root-cert.pem",
+    "cert-chain.pem",
+    "ca-cert.pem",
+    "ca-key.pem",
+];
 const LIMIT: Duration = Duration::from_secs(60);
