@@ -22,6 +22,8 @@ use tokio::time::sleep;
 
 /// Short enough for many rotations in a minute, long enough for an agent that stands still for some seconds.
 const TTL: Duration = Duration::from_secs(20);
+/// Leaves live no longer meanwhile, and an agent that stands still must not outlive its own.
+const RENEW_WITHIN: &str = "12s";
 const LIMIT: Duration = Duration::from_secs(180);
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -96,7 +98,7 @@ impl Scene {
             3 => self.put_back(),
             4 => self.tell("files taken away", Mesh::take_away),
             5 => self.tell("half a file", Mesh::break_off),
-            6..8 => self.ask(&["rotate", "start", "--auto", "--renew-within", "6s"]),
+            6..8 => self.ask(&["rotate", "start", "--auto", "--renew-within", RENEW_WITHIN]),
             8 => self.ask(&["rotate", "start"]),
             9 => self.ask(&["rotate", "activate"]),
             10 => self.ask(&["rotate", "retire"]),
@@ -163,7 +165,7 @@ impl Scene {
         let agent = self.rng.usize(0..NAMES.len());
         self.note(&format!("agent {agent} stands still"));
         self.agents[agent].signal("STOP");
-        sleep(Duration::from_millis(self.rng.u64(500..4_000))).await;
+        sleep(Duration::from_millis(self.rng.u64(500..3_000))).await;
         self.agents[agent].signal("CONT");
     }
 
