@@ -55,6 +55,7 @@ impl Scene {
             keep_unknown_until,
             let_go: &[],
             newer_than: None,
+            slow_clocks: Duration::ZERO,
             now,
         };
         let domain = "cluster.local".parse().unwrap();
@@ -98,6 +99,7 @@ fn after_a_restore_the_number_is_above_all_that_may_be_out_there_once() {
         keep_unknown_until: None,
         let_go: &[],
         newer_than: Some(scene.now + HOUR),
+        slow_clocks: Duration::ZERO,
         now: scene.now + HOUR,
     };
     let domain = "cluster.local".parse().unwrap();
@@ -125,6 +127,7 @@ fn roots_that_were_let_go_on_purpose_leave_whatever_chains_to_them() {
         keep_unknown_until: None,
         let_go: &[old],
         newer_than: None,
+        slow_clocks: Duration::ZERO,
         now: scene.now,
     };
     let domain = "cluster.local".parse().unwrap();

@@ -45,6 +45,12 @@ impl Model {
     pub(super) fn broken_by(&self, event: Event, state: &State) -> Option<&'static str> {
         let facts = self.facts(state);
         match event {
+            Event::Retire(which)
+                if facts.tainted.has(which)
+                    && live_leaves(state).any(|leaf| leaf.issuer == which) =>
+            {
+                Some("a stolen key is remembered while leaves of it live")
+            }
             Event::Drop(_) | Event::Retire(_) | Event::Taint(_) => {
                 let kept = |leaf: Leaf| facts.roots.has(self.root_of(leaf.issuer));
                 (!live_leaves(state).all(kept))
@@ -60,7 +66,7 @@ impl Model {
 
     /// Whether no rotation is going on and everything is as the record says.
     pub(super) fn is_steady(&self, state: &State) -> bool {
-        self.facts(state).is_steady && self.is_in_line(state)
+        self.facts(state).is_steady && self.is_in_line(state) && self.is_all_out(state)
     }
 
     fn is_consistent(&self, state: &State) -> bool {

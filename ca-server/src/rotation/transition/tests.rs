@@ -69,8 +69,8 @@ fn a_record_reads_back_as_it_was_written() {
     let record = record
         .taint(
             &issuer('A'),
-            Some(at(6)),
-            Some(Duration::from_secs(9)),
+            (Some(at(6)), Some(Duration::from_secs(9))),
+            &all(),
             at(5),
         )
         .unwrap();
@@ -256,14 +256,14 @@ fn a_tainted_key_never_comes_back() {
     let mut again = signer('B');
     again.issuer = issuer('D');
     let record = distributed()
-        .taint(&issuer('B'), None, None, at(1))
+        .taint(&issuer('B'), (None, None), &all(), at(1))
         .unwrap();
     for newcomer in [signer('B'), again] {
         let refusal = record.introduce(newcomer, true, at(2)).unwrap_err();
         assert!(matches!(refusal, Refusal::Tainted { .. }));
     }
     let record = distributed()
-        .taint(&issuer('A'), None, None, at(1))
+        .taint(&issuer('A'), (None, None), &all(), at(1))
         .unwrap();
     assert!(matches!(
         record.abort(None, at(2)),
@@ -284,32 +284,38 @@ fn a_tainted_key_never_comes_back() {
 #[test]
 fn who_is_tainted_gives_way() {
     let waiting = distributed()
-        .taint(&issuer('B'), None, None, at(1))
+        .taint(&issuer('B'), (None, None), &all(), at(1))
         .unwrap();
     assert_eq!(shape(&waiting), (issuer('A'), None, "A".to_owned()));
     assert_eq!(waiting.renew_since, None);
 
     let signing = draining()
-        .taint(&issuer('B'), Some(at(9)), None, at(1))
+        .taint(&issuer('B'), (Some(at(9)), None), &all(), at(1))
         .unwrap();
     assert_eq!(shape(&signing), (issuer('A'), None, "AB".to_owned()));
     assert_eq!(
-        (signing.renew_since, signing.distrusted_roots()),
+        (signing.renew_since, signing.distrusted_roots(&[])),
         (Some(at(1)), vec![root('B')])
     );
 
-    let alone = steady().taint(&issuer('A'), None, None, at(1)).unwrap();
+    let alone = steady()
+        .taint(&issuer('A'), (None, None), &all(), at(1))
+        .unwrap();
     assert_eq!(
         (shape(&alone), alone.renew_since),
         ((issuer('A'), None, "A".to_owned()), None)
     );
 
-    let old = draining().taint(&issuer('A'), None, None, at(1)).unwrap();
+    let old = draining()
+        .taint(&issuer('A'), (None, None), &all(), at(1))
+        .unwrap();
     assert_eq!((old.active, old.renew_since), (issuer('B'), Some(at(1))));
-    let none_left = old.taint(&issuer('B'), None, None, at(2)).unwrap();
+    let none_left = old
+        .taint(&issuer('B'), (None, None), &all(), at(2))
+        .unwrap();
     assert_eq!(none_left.active, issuer('B'));
     assert_eq!(
-        old.taint(&issuer('D'), None, None, at(1)),
+        old.taint(&issuer('D'), (None, None), &all(), at(1)),
         Err(Refusal::NotHeld {
             issuer: issuer('D')
         })
@@ -319,7 +325,9 @@ fn who_is_tainted_gives_way() {
 #[test]
 fn a_tainted_signer_gives_way_to_one_that_was_to_come_back() {
     let back = draining().introduce(signer('A'), true, at(1)).unwrap();
-    let record = back.taint(&issuer('B'), None, None, at(2)).unwrap();
+    let record = back
+        .taint(&issuer('B'), (None, None), &all(), at(2))
+        .unwrap();
     assert_eq!(shape(&record), (issuer('A'), None, "AB".to_owned()));
 }
 
