@@ -261,6 +261,35 @@ fn the_file_says_what_is_trusted_and_where_it_came_from() {
 }
 
 #[test]
+fn an_old_root_stays_until_its_last_leaf_is_over_on_slow_clocks_too() {
+    let scene = Scene::new();
+    let end = scene.now + HOUR;
+    let leaves = scene.last_leaf("old", end);
+    scene.merge("old", &leaves, None, scene.now);
+    let generation = scene.generation("new");
+    let wanted = [Wanted::of(&generation)];
+    let bundle = TrustBundle::open(scene.made.workshop()).unwrap();
+    let none = HashMap::new();
+    for (since, known, lost, kept) in [
+        (120, &leaves, None, 1),
+        (121, &leaves, None, 0),
+        (120, &none, Some(end), 1),
+        (121, &none, Some(end), 0),
+    ] {
+        let evidence = Evidence {
+            last_leaf_under: known,
+            keep_unknown_until: lost,
+            let_go: &[],
+            newer_than: None,
+            slow_clocks: Duration::from_secs(120),
+            now: end + Duration::from_secs(since),
+        };
+        let draft = bundle.draft(&wanted, &Published::default(), evidence);
+        assert_eq!(draft.unwrap().retained.len(), kept, "{since}");
+    }
+}
+
+#[test]
 fn the_newest_root_tells_since_when_and_a_root_that_leaves_changes_nothing() {
     let scene = Scene::new();
     let newest = || {
