@@ -4,6 +4,7 @@ use super::search::Event;
 use super::search::Model;
 use super::state::Leaf;
 use super::state::Request;
+use super::state::Set;
 use super::state::State;
 
 /// What is promised, and whether it holds.
@@ -52,7 +53,12 @@ impl Model {
                 Some("a stolen key is remembered while leaves of it live")
             }
             Event::Drop(_) | Event::Retire(_) | Event::Taint(_) => {
-                let kept = |leaf: Leaf| facts.roots.has(self.root_of(leaf.issuer));
+                // A root that is trimmed by mistake is withheld from leaving, which no retirement undoes.
+                let withheld = match event {
+                    Event::Retire(_) => state.bundle.roots.without(facts.dropped_roots),
+                    _ => Set::default(),
+                };
+                let kept = |leaf: Leaf| facts.roots.or(withheld).has(self.root_of(leaf.issuer));
                 (!live_leaves(state).all(kept))
                     .then_some("no signer is forgotten while a live leaf needs its root")
             }
