@@ -49,8 +49,8 @@ pub struct Record {
     /// for the gate was open or somebody forced it.
     #[serde(with = "text::list", default)]
     pub dropped_roots: Vec<Fingerprint>,
-    /// Signers that retired although none but their own list let their leaves pass, or with a stolen key, and leaves
-    /// of which may be alive: no list has to cover them, for the gate was open or somebody forced it.
+    /// Signers that retired while a list covered them or their key was stolen, as long as leaves of theirs live: no
+    /// list has to cover those any more, for the gate was open or somebody forced it.
     #[serde(with = "text::list", default)]
     pub dropped_issuers: Vec<Fingerprint>,
     /// What was done, oldest first; the last hundred.

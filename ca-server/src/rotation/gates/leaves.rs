@@ -92,11 +92,13 @@ pub(super) fn live_leaf(holding: &Holding, evidence: &Evidence<'_>) -> Obstacle 
 }
 
 /// Until when there may be leaves of `signer` that no ledger has, because it came from elsewhere. None outlives the
-/// chain, and slow clocks accept them for longer, as they do any other.
+/// chain, and slow clocks accept them for longer, as they do any other; a lifetime of zero says that there are none.
 pub(super) fn foreign_until(signer: &Signer, evidence: &Evidence<'_>) -> Option<SystemTime> {
-    let last_second = signer.first_loaded + evidence.limits.unrecorded_ttl;
+    let unrecorded_ttl = evidence.limits.unrecorded_ttl;
+    let last_second = signer.first_loaded + unrecorded_ttl;
     let until = evidence.gone_at(last_second.min(signer.not_after));
-    (signer.may_have_unrecorded_leaves() && evidence.now < until).then_some(until)
+    let may_live = !unrecorded_ttl.is_zero() && evidence.now < until;
+    (may_live && signer.may_have_unrecorded_leaves()).then_some(until)
 }
 
 /// Until when there may be leaves of `signer` that a ledger lost.

@@ -303,6 +303,20 @@ fn activation_waits_for_nothing_else() {
 }
 
 #[test]
+fn leaves_of_elsewhere_are_not_waited_for_where_there_are_none() {
+    let world = World {
+        now: at(0),
+        ..World::default()
+    };
+    let mut record = draining();
+    first(&mut record).issuer_not_before = at(0) - Duration::from_secs(HOUR + 1);
+    let mut evidence = world.evidence();
+    assert!(!retire(&record, &issuer('A'), &evidence).is_open());
+    evidence.limits.unrecorded_ttl = Duration::ZERO;
+    assert!(retire(&record, &issuer('A'), &evidence).is_open());
+}
+
+#[test]
 fn a_crl_is_distributed_before_its_issuer_signs() {
     let mut world = World {
         crl_since: Some(HashMap::from([(issuer('B'), 8)])),

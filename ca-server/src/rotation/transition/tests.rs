@@ -372,8 +372,10 @@ fn renewal_is_advised_until_the_last_leaf_of_a_stolen_key_is_gone() {
 
 #[test]
 fn what_a_forced_retirement_let_go_stands_against_no_bundle_until_it_comes_back() {
-    let mut world = World::default();
-    world.crl_since = Some(HashMap::from([(issuer('A'), 5), (issuer('B'), 5)]));
+    let mut world = World {
+        crl_since: Some(HashMap::from([(issuer('A'), 5), (issuer('B'), 5)])),
+        ..World::default()
+    };
     world.holdings.push(leaf('A', 7, at(2 * HOUR)));
     let forced = draining().retire(&issuer('A'), &world.evidence(), force('A'), at(HOUR));
     let forced = forced.unwrap();
