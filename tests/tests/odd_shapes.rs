@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
+use proto::certificate::Certificate;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::UnixTime;
 use tempfile::TempDir;
@@ -238,6 +240,63 @@ fn the_list_of_a_new_issuer_goes_out_before_its_first_leaf() {
         (ders(&chain[1]) == ders(&work.read("two.pem"))).then_some(chain)
     });
     webpki_agrees(&chain, &lists).unwrap();
+}
+
+/// Leaves until one is of `issuer`: that one's chain, and the last one of before.
+fn issue_until(ca: &TestCa, issuer: &str) -> (Vec<String>, Vec<String>) {
+    let before = RefCell::default();
+    let now = wait_for(LIMIT, || {
+        let chain = issue(ca);
+        if ders(&chain[1]) == ders(issuer) {
+            return Some(chain);
+        }
+        before.replace(chain);
+        None
+    });
+    (now, before.into_inner())
+}
+
+#[test]
+fn a_signer_does_not_retire_while_its_leaves_need_its_list_unless_it_is_forced_to() {
+    let work = Workshop::new();
+    work.run("root a root-a; issuer one a; issuer two a; crl a; crl one; crl two; put one a; cat a.crl one.crl > cacerts/ca-crl.pem");
+    let ca = work.start();
+    issue(&ca);
+    work.run("cat a.crl two.crl > t; put two a; mv t cacerts/ca-crl.pem");
+    let (_of_two, of_one) = issue_until(&ca, &work.read("two.pem"));
+    let refused = ca.try_operator(&["rotate", "retire"]);
+    let refused = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.contains("has a leaf of"), "{refused}");
+    let lists = ca.http_get("/ca-crl.pem").1;
+    webpki_agrees(&of_one, &lists).unwrap();
+    let one = Certificate::all_from_pem(work.read("one.pem").as_bytes()).unwrap();
+    let one = one[0].fingerprint().to_string();
+    let forced = ["rotate", "retire", "--force", &one, "--reason", "test"];
+    let _said = ca.operator(&forced);
+    let lists = ca.http_get("/ca-crl.pem").1;
+    assert_eq!(ders(&lists).len(), 2, "those of the root and of the second");
+}
+
+#[test]
+fn no_list_goes_out_that_refuses_leaves_of_a_signer_that_retired_without_one() {
+    let work = Workshop::new();
+    work.run("root a root-a; issuer one a; issuer two a; crl a; crl one; crl two; put one a; cat a.crl one.crl > cacerts/ca-crl.pem");
+    let ca = work.start();
+    assert_eq!(ca.http_get("/ca-crl.pem").0, 200);
+    work.run("rm cacerts/ca-crl.pem");
+    let no_lists = || (ca.http_get("/ca-crl.pem").0 == 404).then_some(());
+    wait_for(LIMIT, no_lists);
+    work.run("put two a");
+    let (_of_two, of_one) = issue_until(&ca, &work.read("two.pem"));
+    fs::write(work.path("leaf"), &of_one[0]).unwrap();
+    wait_for_line(&ca, &["a retired signer was destroyed"]);
+    work.run("cat a.crl two.crl > t; mv t cacerts/ca-crl.pem");
+    wait_for_line(&ca, &["no revocation list goes out that refuses them"]);
+    assert_eq!(ca.http_get("/ca-crl.pem").0, 404);
+    work.run("openssl x509 -in leaf -noout -checkend 0");
+    let lists_are_out = || (ca.http_get("/ca-crl.pem").0 == 200).then_some(());
+    wait_for(LIMIT, lists_are_out);
+    work.run("! openssl x509 -in leaf -noout -checkend 0");
 }
 
 #[test]

@@ -526,6 +526,29 @@ async fn without_a_copy_of_the_key_other_files_sign_at_once_and_that_is_said() {
     );
 }
 
+#[tokio::test]
+async fn a_stolen_key_is_noted_also_where_the_key_before_is_not_here() {
+    let scene = Scene::new();
+    let (old, new, newest) = (Cacerts::make(), Cacerts::make(), Cacerts::make());
+    old.write(&scene.cacerts());
+    let mut ca = scene.start(&["--no-key-copy"]);
+    assert!(ca.signs_with(&old, 600).await);
+    ca.0.stop();
+    new.write(&scene.cacerts());
+    let ca = scene.start(&["--no-key-copy"]);
+    assert!(ca.signs_with(&new, 600).await);
+    let cert = Certificate::all_from_pem(new.issuer.as_bytes()).unwrap();
+    let stolen = cert[0].fingerprint().to_string();
+    let told = ca.0.operator(&["rotate", "taint", &stolen]);
+    for part in ["bring in another CA", "leaves of it are held by 1:"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    newest.write(&scene.cacerts());
+    ca.wait_until_trusted(&newest);
+    let status = ca.0.operator(&["rotate", "status"]);
+    assert!(!status.contains("bring in another CA"), "{status}");
+}
+
 #[test]
 fn a_copy_that_a_crash_left_is_destroyed_at_the_next_start() {
     let scene = Scene::new();

@@ -42,12 +42,18 @@ impl Promises {
     }
 
     /// What decides over roots that no signer needs, but not over those that were let go on purpose.
-    pub(super) fn at<'a>(&'a self, now: SystemTime, let_go: &'a [Fingerprint]) -> Evidence<'a> {
+    pub(super) fn at<'a>(
+        &'a self,
+        now: SystemTime,
+        slow_clocks: Duration,
+        let_go: &'a [Fingerprint],
+    ) -> Evidence<'a> {
         Evidence {
             last_leaf_under: &self.last_leaf_under,
             keep_unknown_until: self.unrecorded_until,
             let_go,
             newer_than: self.lost_at,
+            slow_clocks,
             now,
         }
     }

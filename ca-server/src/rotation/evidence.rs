@@ -67,6 +67,13 @@ impl Evidence<'_> {
         covered.get(issuer).copied().or(self.crl_free_since)
     }
 
+    /// Whether the CRLs in force let `issuer` pass because one covers it, so that its leaves are refused when that goes.
+    #[must_use]
+    pub fn is_covered(&self, issuer: &Fingerprint) -> bool {
+        let in_force = self.crl_since.filter(|_| self.crl_free_since.is_none());
+        in_force.is_some_and(|covered| covered.contains_key(issuer))
+    }
+
     /// When a leaf whose last second is `last_second` is dead on every clock. The last second counts whole.
     #[must_use]
     pub fn gone_at(&self, last_second: SystemTime) -> SystemTime {

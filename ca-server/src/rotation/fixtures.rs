@@ -29,6 +29,11 @@ pub(super) fn issuer(name: char) -> Fingerprint {
     Fingerprint::of(format!("issuer {name}").as_bytes())
 }
 
+/// The issuers of all signers: the keys of all of them are here.
+pub(super) fn all() -> [Fingerprint; 4] {
+    ['A', 'B', 'C', 'D'].map(issuer)
+}
+
 pub(super) fn root(name: char) -> Fingerprint {
     Fingerprint::of(format!("root {name}").as_bytes())
 }

@@ -9,6 +9,7 @@ use proto::certificate::Fingerprint;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::evidence::Evidence;
 use super::signer::Signer;
 use super::text;
 
@@ -48,6 +49,10 @@ pub struct Record {
     /// for the gate was open or somebody forced it.
     #[serde(with = "text::list", default)]
     pub dropped_roots: Vec<Fingerprint>,
+    /// Signers that retired while a list covered them or their key was stolen, as long as leaves of theirs live: no
+    /// list has to cover those any more, for the gate was open or somebody forced it.
+    #[serde(with = "text::list", default)]
+    pub dropped_issuers: Vec<Fingerprint>,
     /// What was done, oldest first; the last hundred.
     pub journal: Vec<JournalEntry>,
 }
@@ -99,6 +104,7 @@ impl Record {
             aborted: None,
             tainted_keys: Vec::new(),
             dropped_roots: Vec::new(),
+            dropped_issuers: Vec::new(),
             journal: Vec::new(),
         }
     }
@@ -153,9 +159,16 @@ impl Record {
         )
     }
 
-    /// Roots that agents stop trusting for their connection to the CA at once: only tainted signers have them.
+    /// Roots that agents stop trusting for their connection to the CA at once: only tainted signers have them, and the
+    /// active signer needs none of them. `same_as_active` are further certificates of the root that anchors it, for
+    /// agents go by its key.
+    ///
+    /// An agent that distrusts all that it knows has no CA any more and hears nothing more; so the root of a tainted
+    /// signer is named once another one signs.
     #[must_use]
-    pub fn distrusted_roots(&self) -> Vec<Fingerprint> {
+    pub fn distrusted_roots(&self, same_as_active: &[Fingerprint]) -> Vec<Fingerprint> {
+        let active = self.active_signer().map(|active| active.root);
+        let is_needed = |root: &Fingerprint| active == Some(*root) || same_as_active.contains(root);
         let (bad, good): (Vec<&Signer>, Vec<&Signer>) = self
             .signers
             .iter()
@@ -164,7 +177,7 @@ impl Record {
         unique(
             bad.iter()
                 .flat_map(|signer| signer.roots.iter().copied())
-                .filter(|root| !is_good(root)),
+                .filter(|root| !is_good(root) && !is_needed(root)),
         )
     }
 
@@ -181,6 +194,34 @@ impl Record {
         let gone = self.dropped_roots.iter().chain(&all);
         let gone = unique(gone.filter(|root| !kept.contains(root)).copied());
         self.dropped_roots = gone;
+    }
+
+    /// Notes that `issuer` retired, where no list has to cover its leaves from now on; forgets whose leaves are gone.
+    pub(super) fn let_go_of_issuer(
+        &mut self,
+        issuer: Option<Fingerprint>,
+        evidence: &Evidence<'_>,
+    ) {
+        self.dropped_issuers.extend(issuer);
+        let is_alive = |issuer: &Fingerprint| {
+            let mut live = evidence.live_holdings();
+            live.any(|holding| holding.issuer == *issuer)
+        };
+        let alive = self.dropped_issuers.iter().copied().filter(is_alive);
+        self.dropped_issuers = unique(alive);
+    }
+
+    /// Whether `issuer` retired and no list has to cover its leaves.
+    pub(super) fn has_let_go_of(&self, issuer: &Fingerprint) -> bool {
+        self.dropped_issuers.contains(issuer) && self.signer(issuer).is_none()
+    }
+
+    /// What a signer that comes brings is not let go of any more.
+    pub(super) fn take_back(&mut self, signer: &Signer) {
+        self.dropped_roots
+            .retain(|root| !signer.roots.contains(root));
+        self.dropped_issuers
+            .retain(|issuer| *issuer != signer.issuer);
     }
 
     /// Whether the record makes sense: the active signer and the next are among the signers, each of which is there

@@ -177,7 +177,8 @@ fn warnings(plan: &Plan, report: &Report) -> Vec<String> {
         && report.record.next.is_none()
     {
         warnings.push(format!(
-            "{} signs and is tainted: put a bundle with another key into the CA directory",
+            "{} signs and is tainted: bring in another CA: put a bundle with another key into the CA directory; until that \
+             one signs, agents go on trusting this one, for nobody else signs",
             active.issuer
         ));
     }

@@ -1,28 +1,21 @@
 //! How does a record come into force? Persist, publish, set the terms, swap, tell; in this order and no other.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 use tracing::info;
-use tracing::warn;
 
 use super::super::ca::CaError;
-use super::super::promises::Promises;
 use super::Conductor;
-use super::admit::first_uncovered;
 use crate::authority::Conditions;
 use crate::authority::Generation;
 use crate::authority::RenewBy;
 use crate::authority::Source;
 use crate::authority::StandingBy;
-use crate::authority::crl;
-use crate::authority::crl::Published;
 use crate::authority::self_signed;
 use crate::authority::trust_bundle::Merged;
-use crate::authority::trust_bundle::Wanted;
 use crate::ledger::Ledger;
 use crate::ledger::Terms;
 use crate::rotation::Origin;
@@ -58,6 +51,8 @@ impl Conductor {
     pub(super) async fn enact(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.unfinished = true;
         self.mark_self_signed_in_force(now)?;
+        // A root that comes may accept leaves of one that goes with it.
+        self.note_anchors(now)?;
         let merged = self.publish().await?;
         let generation = self.generation(&merged)?;
         let terms = Terms {
@@ -67,6 +62,7 @@ impl Conductor {
         if self.ledger.terms().await? != Some(terms) {
             self.ledger.set_terms(terms).await?;
         }
+        self.signing = Some(terms.issuer);
         self.authority.replace(generation);
         self.changes.send_replace(self.authority.current().number());
         self.forget_retired()?;
@@ -95,86 +91,6 @@ impl Conductor {
         Ok(())
     }
 
-    /// Stores the trust bundle that the record asks for.
-    async fn publish(&mut self) -> Result<Merged, CaError> {
-        let promises = Promises::of(
-            &self.ledger,
-            &self.settings.data_dir,
-            self.settings.limits.max_ttl,
-        )
-        .await?;
-        let stored = self.trust_bundle.roots()?;
-        let known = self.signers.roots().chain(&stored);
-        let known: HashMap<Fingerprint, &Certificate> =
-            known.map(|root| (root.fingerprint(), root)).collect();
-        let roots: Vec<Certificate> = self
-            .record
-            .roots(&[])
-            .iter()
-            .filter_map(|root| known.get(root).map(|root| (*root).clone()))
-            .collect();
-        let wanted = Wanted {
-            roots: &roots,
-            source: self.active_source_name(),
-        };
-        let revocations = self.revocations().await?;
-        let evidence = promises.at(self.gate_time.now(), &self.record.dropped_roots);
-        let merged = self.trust_bundle.merge(
-            &self.settings.trust_domain,
-            &[wanted],
-            &revocations,
-            evidence,
-        )?;
-        for root in &merged.dropped {
-            info!(sha256 = %root, "root left the trust bundle");
-        }
-        if merged.changed {
-            info!(
-                number = merged.sequence,
-                roots = merged.roots.len(),
-                "trust bundle"
-            );
-        }
-        Ok(merged)
-    }
-
-    /// The revocation lists to be given out: none as long as they would reject somebody who signed and has not retired,
-    /// or is to sign and can have none.
-    async fn revocations(&self) -> Result<Published, CaError> {
-        let signers = self.record.signers.iter();
-        let published: Vec<&Signer> = signers.filter(|signer| signer.published).collect();
-        let loaded = published
-            .iter()
-            .filter_map(|signer| self.signers.get(&signer.issuer));
-        let loaded: Vec<&Generation> = loaded.map(AsRef::as_ref).collect();
-        let lists = crl::published(&loaded);
-        if lists.crls.is_empty() {
-            return Ok(lists);
-        }
-        let must_pass = published
-            .iter()
-            .filter(|signer| signer.has_signed || signer.origin == Origin::SelfSigned);
-        let must_pass = must_pass.map(|signer| &signer.issuer);
-        let mut rejected = first_uncovered(must_pass, &lists.covered);
-        if rejected.is_none() && self.trust_bundle.crl_since().is_none() {
-            let live = self.ledger.holdings(self.alive_since()).await?;
-            rejected = first_uncovered(live.iter().map(|leaf| &leaf.issuer), &lists.covered);
-        }
-        let Some(issuer) = rejected else {
-            return Ok(lists);
-        };
-        // Said when something is put in force, and not at every look.
-        if self.unfinished {
-            warn!(%issuer, "no revocation list is given out: there is none for this issuer, and its leaves would be refused");
-        }
-        Ok(Published::default())
-    }
-
-    fn active_source_name(&self) -> &'static str {
-        let active = self.signers.get(&self.record.active);
-        active.map_or("", |active| active.source().name())
-    }
-
     /// What the record and the stored trust bundle amount to.
     fn generation(&self, merged: &Merged) -> Result<Generation, CaError> {
         let issuer = self.record.active;
@@ -186,11 +102,15 @@ impl Conductor {
             before: self.record.draining().filter_map(loaded).collect(),
             next: next.and_then(loaded),
         };
+        let anchor = &active.root().facts().spki_der;
+        let same_key = merged.roots.iter();
+        let same_key = same_key.filter(|root| root.facts().spki_der == *anchor);
+        let same_key: Vec<Fingerprint> = same_key.map(Certificate::fingerprint).collect();
         let conditions = Conditions {
             roots: merged.roots.clone(),
             crls: merged.crls.clone(),
             bundle_number: merged.sequence,
-            distrusted: self.record.distrusted_roots(),
+            distrusted: self.record.distrusted_roots(&same_key),
             longest_ttl: self.longest_ttl(),
             renew_by: self.renew_by(),
         };

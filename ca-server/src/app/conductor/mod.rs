@@ -9,6 +9,7 @@ mod directory;
 mod enact;
 mod look;
 mod orders;
+mod publication;
 mod signers;
 mod start;
 mod store;
@@ -22,6 +23,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use proto::certificate::Fingerprint;
 use proto::spiffe::TrustDomain;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -41,6 +43,8 @@ use crate::rotation::GateTime;
 use crate::rotation::Limits;
 use crate::rotation::Record;
 use crate::telemetry::metrics::Metrics;
+
+use publication::Withheld;
 
 pub use admit::NotAdmitted;
 pub(super) use directory::Directory;
@@ -83,6 +87,10 @@ pub(super) struct Conductor {
     started: Instant,
     /// What the record says was not all done yet.
     unfinished: bool,
+    /// Whom the ledger's terms let sign; `None` after a start, while nobody is served.
+    signing: Option<Fingerprint>,
+    /// What the trust bundle still has or lacks, against the record.
+    withheld: Withheld,
     /// Who holds things up, as it was seen last.
     awaited: Awaited,
     /// The signers beside the active one, for whoever lists what is held.

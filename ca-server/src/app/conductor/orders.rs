@@ -117,7 +117,10 @@ impl Conductor {
                 issuer,
                 deadline,
                 renew_within,
-            } => record.taint(issuer, *deadline, *renew_within, now)?,
+            } => {
+                let loaded: Vec<Fingerprint> = self.signers.issuers().collect();
+                record.taint(issuer, (*deadline, *renew_within), &loaded, now)?
+            }
         })
     }
 

@@ -52,6 +52,11 @@ impl Signers {
         self.loaded.get(issuer)
     }
 
+    /// Whose keys are here.
+    pub(super) fn issuers(&self) -> impl Iterator<Item = Fingerprint> {
+        self.loaded.keys().copied()
+    }
+
     pub(super) fn put(&mut self, generation: Generation) {
         let issuer = generation.issuer().fingerprint();
         self.loaded.insert(issuer, Arc::new(generation));

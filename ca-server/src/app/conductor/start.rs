@@ -16,6 +16,7 @@ use super::Conductor;
 use super::Directory;
 use super::Settings;
 use super::Signers;
+use super::Withheld;
 use super::signers::describe;
 use super::signers::load;
 use super::store;
@@ -75,6 +76,8 @@ pub(in crate::app) async fn open_ca(
         gate_time: GateTime::start(now, std::time::Duration::ZERO),
         started: Instant::now(),
         unfinished: true,
+        signing: None,
+        withheld: Withheld::default(),
         awaited: Awaited::default(),
         others: Arc::default(),
     };

@@ -56,10 +56,6 @@ impl Conductor {
             }
             Some(Step::Distribute) => self.record.distribute(now)?,
             Some(Step::Activate) => self.record.activate(&evidence, None, now)?,
-            // Its list goes with it, and who checks lists needs one for every leaf that is alive.
-            Some(Step::Retire(issuer)) if self.is_needed_by_lists(&issuer, &seen) => {
-                return Ok(None);
-            }
             Some(Step::Retire(issuer)) => self.record.retire(&issuer, &evidence, None, now)?,
         };
         Ok(Some(record))
@@ -85,21 +81,15 @@ impl Conductor {
         self.introduce(made, true, now).await
     }
 
-    /// Roots that no signer has, from before there was a record, stay as long as leaves under them live.
+    /// Roots that no signer has, from before there was a record, stay as long as leaves under them live; and what was
+    /// withheld may go out by now.
     async fn let_go_of_roots(&mut self, now: SystemTime) -> Result<(), CaError> {
         let needed = self.record.roots(&[]).len();
-        let has_surplus = self.trust_bundle.since().len() > needed;
+        let has_surplus = self.trust_bundle.since().len() > needed || self.withheld.is_any();
         match has_surplus || self.trust_bundle.has_outlived_root(now) {
             true => self.enact_if_changed(now).await,
             false => Ok(()),
         }
-    }
-
-    fn is_needed_by_lists(&self, issuer: &Fingerprint, seen: &Seen) -> bool {
-        let lists_are_out = !self.authority.current().conditions().crls.is_empty();
-        let deadline = self.record.signer(issuer).and_then(|it| it.deadline);
-        let is_due = deadline.is_some_and(|deadline| self.gate_time.now() >= deadline);
-        lists_are_out && !is_due && seen.holdings.iter().any(|held| held.issuer == *issuer)
     }
 
     /// Until when somebody who polls the SPIFFE bundle may not know its newest root.
@@ -124,7 +114,7 @@ impl Conductor {
             holdings: self.ledger.holdings(self.alive_since()).await?,
             since: self.trust_bundle.since(),
             crl_since: self.trust_bundle.crl_since(),
-            unrecorded_until: promises.unrecorded_until,
+            promises,
         })
     }
 }
@@ -134,7 +124,7 @@ pub(super) struct Seen {
     pub(super) holdings: Vec<Holding>,
     pub(super) since: std::collections::HashMap<Fingerprint, u64>,
     crl_since: Option<std::collections::HashMap<Fingerprint, u64>>,
-    unrecorded_until: Option<SystemTime>,
+    pub(super) promises: Promises,
 }
 
 impl Seen {
@@ -146,7 +136,7 @@ impl Seen {
             crl_since: self.crl_since.as_ref(),
             crl_free_since: conductor.trust_bundle.crl_free_since(),
             holdings: &self.holdings,
-            unrecorded_until: self.unrecorded_until,
+            unrecorded_until: self.promises.unrecorded_until,
             hints_until: conductor.hints_until(),
             listed_roots: &[],
             limits: conductor.settings.limits,

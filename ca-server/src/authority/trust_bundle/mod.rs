@@ -49,6 +49,8 @@ pub struct Evidence<'a> {
     pub let_go: &'a [Fingerprint],
     /// When everything was put back from a backup: higher numbers may be out there, but none above that second.
     pub newer_than: Option<SystemTime>,
+    /// How slow a clock may be on which a leaf is to be dead before its root goes.
+    pub slow_clocks: Duration,
     /// The time of day.
     pub now: SystemTime,
 }
@@ -88,6 +90,8 @@ pub struct Merged {
     pub retained: Vec<Retained>,
     /// The roots of before that nobody needs any more.
     pub dropped: Vec<Fingerprint>,
+    /// Those of them that go because the same root, certified again, stays: it accepts whatever they did.
+    pub outlived: Vec<Fingerprint>,
 }
 
 /// A root of before that is still needed.
@@ -109,8 +113,8 @@ impl Merged {
             .partition(|root| twins::is_outlived(root, &ordered, now));
         let gone: Vec<Certificate> = gone;
         self.roots = kept;
-        let gone = gone.iter().map(Certificate::fingerprint);
-        self.dropped.extend(gone);
+        self.outlived = gone.iter().map(Certificate::fingerprint).collect();
+        self.dropped.extend(&self.outlived);
         self.retained
             .retain(|retained| !self.dropped.contains(&retained.root));
     }
@@ -200,6 +204,22 @@ impl TrustBundle {
         revocations: &Published,
         evidence: Evidence<'_>,
     ) -> Result<Merged, TrustBundleError> {
+        let mut merged = self.draft(wanted, revocations, evidence)?;
+        let covered = (!merged.crls.is_empty()).then_some(revocations.covered.as_slice());
+        self.store(trust_domain, wanted, covered, &mut merged, evidence)?;
+        Ok(merged)
+    }
+
+    /// What [`Self::merge`] would store, for whoever has to agree first; under the number of what is stored now.
+    ///
+    /// # Errors
+    /// When a stored root does not parse.
+    pub fn draft(
+        &self,
+        wanted: &[Wanted<'_>],
+        revocations: &Published,
+        evidence: Evidence<'_>,
+    ) -> Result<Merged, TrustBundleError> {
         let mut merged = Merged {
             roots: Vec::new(),
             crls: revocations.crls.clone(),
@@ -207,6 +227,7 @@ impl TrustBundle {
             changed: false,
             retained: Vec::new(),
             dropped: Vec::new(),
+            outlived: Vec::new(),
         };
         for root in wanted.iter().flat_map(|wanted| wanted.roots) {
             if !merged.roots.contains(root) {
@@ -230,8 +251,6 @@ impl TrustBundle {
             }
         }
         merged.let_go_of_outlived(evidence.now);
-        let covered = (!merged.crls.is_empty()).then_some(revocations.covered.as_slice());
-        self.store(trust_domain, wanted, covered, &mut merged, evidence)?;
         Ok(merged)
     }
 
@@ -333,8 +352,9 @@ fn needed_until(root: &Certificate, evidence: Evidence<'_>) -> Option<SystemTime
     // What is known may be less than what was issued, where a ledger was lost: the later moment counts.
     let until = last_leaf.max(evidence.keep_unknown_until)?;
     let until = until.min(root.facts().not_after);
-    // The last second counts whole.
-    (evidence.now < until + Duration::from_secs(1)).then_some(until)
+    // The last second counts whole, also where a clock is slow.
+    let gone_at = until + Duration::from_secs(1) + evidence.slow_clocks;
+    (evidence.now < gone_at).then_some(until)
 }
 
 fn seconds(time: SystemTime) -> u64 {

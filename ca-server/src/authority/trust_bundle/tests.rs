@@ -55,6 +55,7 @@ impl Scene {
             keep_unknown_until,
             let_go: &[],
             newer_than: None,
+            slow_clocks: Duration::ZERO,
             now,
         };
         let domain = "cluster.local".parse().unwrap();
@@ -98,6 +99,7 @@ fn after_a_restore_the_number_is_above_all_that_may_be_out_there_once() {
         keep_unknown_until: None,
         let_go: &[],
         newer_than: Some(scene.now + HOUR),
+        slow_clocks: Duration::ZERO,
         now: scene.now + HOUR,
     };
     let domain = "cluster.local".parse().unwrap();
@@ -125,6 +127,7 @@ fn roots_that_were_let_go_on_purpose_leave_whatever_chains_to_them() {
         keep_unknown_until: None,
         let_go: &[old],
         newer_than: None,
+        slow_clocks: Duration::ZERO,
         now: scene.now,
     };
     let domain = "cluster.local".parse().unwrap();
@@ -255,6 +258,35 @@ fn the_file_says_what_is_trusted_and_where_it_came_from() {
     assert_eq!(json["trust_domain"], "cluster.local");
     assert_eq!(json["roots"][0]["source"], "plugged-in");
     assert_eq!(json["roots"][0]["pem"], scene.root("old").to_pem());
+}
+
+#[test]
+fn an_old_root_stays_until_its_last_leaf_is_over_on_slow_clocks_too() {
+    let scene = Scene::new();
+    let end = scene.now + HOUR;
+    let leaves = scene.last_leaf("old", end);
+    scene.merge("old", &leaves, None, scene.now);
+    let generation = scene.generation("new");
+    let wanted = [Wanted::of(&generation)];
+    let bundle = TrustBundle::open(scene.made.workshop()).unwrap();
+    let none = HashMap::new();
+    for (since, known, lost, kept) in [
+        (120, &leaves, None, 1),
+        (121, &leaves, None, 0),
+        (120, &none, Some(end), 1),
+        (121, &none, Some(end), 0),
+    ] {
+        let evidence = Evidence {
+            last_leaf_under: known,
+            keep_unknown_until: lost,
+            let_go: &[],
+            newer_than: None,
+            slow_clocks: Duration::from_secs(120),
+            now: end + Duration::from_secs(since),
+        };
+        let draft = bundle.draft(&wanted, &Published::default(), evidence);
+        assert_eq!(draft.unwrap().retained.len(), kept, "{since}");
+    }
 }
 
 #[test]

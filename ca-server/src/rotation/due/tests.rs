@@ -60,7 +60,7 @@ fn a_deadline_and_the_end_of_the_chain_wait_for_no_hand() {
     world.holdings.push(leaf('A', 6, at(9 * HOUR)));
     let prepared = steady().introduce(signer('B'), true, at(0)).unwrap();
     let tainted = prepared
-        .taint(&issuer('A'), Some(at(HOUR)), None, at(0))
+        .taint(&issuer('A'), (Some(at(HOUR)), None), &all(), at(0))
         .unwrap();
     let mut ending = prepared;
     ending.signers[0].not_after = at(HOUR);

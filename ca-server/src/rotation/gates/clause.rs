@@ -27,6 +27,8 @@ pub(in crate::rotation) enum Clause {
     NotInUse,
     /// A root stays as long as a live leaf needs it.
     NoLiveLeaf,
+    /// Retirement: where lists cover the signer, or its key is stolen, none of its own leaves lives.
+    NoLeafOfItsOwn,
     /// A leaf is dead only when it is on slow clocks too.
     Margin,
     /// Only the leaf that was recorded last tells that the earlier ones are gone.

@@ -44,7 +44,7 @@ pub(super) fn is_at(holding: &Holding, needed: u64, clauses: Clauses) -> bool {
 }
 
 /// The roots under which the leaves of `holding` verify.
-pub(super) fn anchors(holding: &Holding, record: &Record) -> Vec<Fingerprint> {
+fn anchors(holding: &Holding, record: &Record) -> Vec<Fingerprint> {
     let signer = record.signer(&holding.issuer);
     let others = signer.into_iter().flat_map(Signer::anchors);
     std::iter::once(holding.root).chain(others).collect()
@@ -64,19 +64,21 @@ pub(super) fn is_replaced(holding: &Holding, leaving: &[Fingerprint], clauses: C
         && (!leaving.contains(&root) || !clauses.hold(Clause::GoneByOtherRoot))
 }
 
-/// The live leaves that need one of `leaving` and would have none of `remaining`.
-pub(super) fn stranded<'a>(
-    record: &'a Record,
-    evidence: &'a Evidence<'_>,
-    (leaving, remaining): (&'a [Fingerprint], &'a [Fingerprint]),
-    clauses: Clauses,
-) -> impl Iterator<Item = &'a Holding> {
-    let needs = move |holding: &Holding| {
-        let anchors = anchors(holding, record);
-        let by = |roots: &[Fingerprint]| anchors.iter().any(|anchor| roots.contains(anchor));
-        by(leaving) && !by(remaining)
-    };
-    live(evidence, clauses).filter(move |holding| needs(holding))
+/// Whether the holder serves a leaf of another issuer instead, as far as that can be told: the newest leaf is known by
+/// its root alone, so that it may be of the same issuer where the root is the same.
+pub(super) fn is_replaced_for_good(holding: &Holding, signer: &Signer, clauses: Clauses) -> bool {
+    is_replaced(holding, &[signer.root, holding.root], clauses)
+}
+
+/// Whether leaves of `holding` need one of `leaving` and would have none of `remaining`.
+pub(super) fn is_stranded(
+    holding: &Holding,
+    record: &Record,
+    (leaving, remaining): (&[Fingerprint], &[Fingerprint]),
+) -> bool {
+    let anchors = anchors(holding, record);
+    let by = |roots: &[Fingerprint]| anchors.iter().any(|anchor| roots.contains(anchor));
+    by(leaving) && !by(remaining)
 }
 
 /// The obstacle that a live leaf is.
@@ -90,18 +92,19 @@ pub(super) fn live_leaf(holding: &Holding, evidence: &Evidence<'_>) -> Obstacle 
 }
 
 /// Until when there may be leaves of `signer` that no ledger has, because it came from elsewhere. None outlives the
-/// chain.
+/// chain, and slow clocks accept them for longer, as they do any other; a lifetime of zero says that there are none.
 pub(super) fn foreign_until(signer: &Signer, evidence: &Evidence<'_>) -> Option<SystemTime> {
-    let until = signer.first_loaded + evidence.limits.unrecorded_ttl;
-    let until = until.min(evidence.gone_at(signer.not_after));
-    (signer.may_have_unrecorded_leaves() && evidence.now < until).then_some(until)
+    let unrecorded_ttl = evidence.limits.unrecorded_ttl;
+    let last_second = signer.first_loaded + unrecorded_ttl;
+    let until = evidence.gone_at(last_second.min(signer.not_after));
+    let may_live = !unrecorded_ttl.is_zero() && evidence.now < until;
+    (may_live && signer.may_have_unrecorded_leaves()).then_some(until)
 }
 
 /// Until when there may be leaves of `signer` that a ledger lost.
 pub(super) fn lost_until(signer: &Signer, evidence: &Evidence<'_>) -> Option<SystemTime> {
-    let until = evidence
-        .unrecorded_until?
-        .min(evidence.gone_at(signer.not_after));
+    let last_second = evidence.unrecorded_until?.min(signer.not_after);
+    let until = evidence.gone_at(last_second);
     (signer.has_signed && evidence.now < until).then_some(until)
 }
 

@@ -65,7 +65,7 @@ pub(super) fn held_leaves(signer: &Signer, evidence: &Evidence<'_>) -> Vec<Obsta
     let own = evidence
         .live_holdings()
         .filter(|holding| holding.issuer == signer.issuer);
-    own.filter(|holding| !leaves::is_replaced(holding, &signer.roots, Clauses::ALL))
+    own.filter(|holding| !leaves::is_replaced_for_good(holding, signer, Clauses::ALL))
         .map(|holding| leaves::live_leaf(holding, evidence))
         .collect()
 }
@@ -76,6 +76,11 @@ pub(super) fn unrecorded_leaves(record: &Record, evidence: &Evidence<'_>) -> Vec
     signers
         .flat_map(|signer| leaves::unrecorded(signer, evidence))
         .collect()
+}
+
+/// Whether leaves of `signer` keep it from retiring, whoever else keeps its root.
+pub(super) fn outlives_its_leaves(signer: &Signer, evidence: &Evidence<'_>) -> bool {
+    retire::outlives_its_leaves(signer, evidence)
 }
 
 /// From then on the next signer signs whatever stands against it.

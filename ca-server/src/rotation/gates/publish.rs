@@ -26,9 +26,10 @@ pub(super) fn obstacles(
     evidence: &Evidence<'_>,
     clauses: Clauses,
 ) -> Vec<Obstacle> {
+    // What a retirement let go went through a gate of its own, or somebody forced it.
     let in_force = evidence.since.keys().copied();
     let leaving: Vec<Fingerprint> = in_force
-        .filter(|root| !candidate.roots.contains(root))
+        .filter(|root| !candidate.roots.contains(root) && !record.dropped_roots.contains(root))
         .collect();
     let active = unanchored(record, candidate, clauses);
     let stranded = stranded(record, candidate, evidence, &leaving, clauses);
@@ -75,7 +76,8 @@ fn stranded(
     if !clauses.hold(Clause::NoLiveLeaf) {
         return Vec::new();
     }
-    leaves::stranded(record, evidence, (leaving, candidate.roots), clauses)
+    leaves::live(evidence, clauses)
+        .filter(|holding| leaves::is_stranded(holding, record, (leaving, candidate.roots)))
         // Who says that it serves another leaf needs this one no more.
         .filter(|holding| !leaves::is_replaced(holding, leaving, clauses))
         .map(|holding| leaves::live_leaf(holding, evidence))
@@ -94,7 +96,7 @@ fn uncovered(
     };
     let mut needed: Vec<Fingerprint> = signing(record, candidate, clauses).collect();
     for holding in leaves::live(evidence, clauses) {
-        if !needed.contains(&holding.issuer) {
+        if !needed.contains(&holding.issuer) && !record.has_let_go_of(&holding.issuer) {
             needed.push(holding.issuer);
         }
     }

@@ -1,4 +1,5 @@
-//! May a signer go? When no live leaf needs the roots that go with it.
+//! May a signer go? When no live leaf needs the roots that go with it, nor what else does: its list, or our memory of
+//! a stolen key.
 
 use proto::certificate::Fingerprint;
 
@@ -9,6 +10,7 @@ use super::Obstacle;
 use super::Record;
 use super::Signer;
 use super::leaves;
+use crate::ledger::Holding;
 
 pub(super) fn obstacles(
     record: &Record,
@@ -37,6 +39,12 @@ pub(super) fn obstacles(
     obstacles
 }
 
+/// Whether leaves of `signer` count whoever keeps its root. Its list goes with it, and who checks lists refuses whatever
+/// none covers; and of a stolen key it must be known who still has leaves, who are to renew.
+pub(super) fn outlives_its_leaves(signer: &Signer, evidence: &Evidence<'_>) -> bool {
+    signer.tainted.is_some() || evidence.is_covered(&signer.issuer)
+}
+
 /// The roots that others keep in the bundle.
 fn remaining(record: &Record, issuer: &Fingerprint) -> Vec<Fingerprint> {
     let others = record.signers.iter();
@@ -62,15 +70,20 @@ fn live(
     roots: (&[Fingerprint], &[Fingerprint]),
     clauses: Clauses,
 ) -> Vec<Obstacle> {
-    if !clauses.hold(Clause::NoLiveLeaf) {
-        return Vec::new();
-    }
     // Only who was told to renew replaces its leaf for this; else it lives for its time.
     let hastened = signer.tainted.is_some() || record.renew_since.is_some();
-    let stranded = leaves::stranded(record, evidence, roots, clauses);
-    let stranded =
-        stranded.filter(|holding| !(hastened && leaves::is_replaced(holding, roots.0, clauses)));
-    stranded
+    let all_count = clauses.hold(Clause::NoLeafOfItsOwn) && outlives_its_leaves(signer, evidence);
+    let is_own = |holding: &Holding| {
+        let counts = all_count && holding.issuer == signer.issuer;
+        counts && !(hastened && leaves::is_replaced_for_good(holding, signer, clauses))
+    };
+    let is_stranded = |holding: &Holding| {
+        let counts =
+            clauses.hold(Clause::NoLiveLeaf) && leaves::is_stranded(holding, record, roots);
+        counts && !(hastened && leaves::is_replaced(holding, roots.0, clauses))
+    };
+    leaves::live(evidence, clauses)
+        .filter(|holding| is_own(holding) || is_stranded(holding))
         .map(|holding| leaves::live_leaf(holding, evidence))
         .collect()
 }

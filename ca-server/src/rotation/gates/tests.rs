@@ -28,6 +28,15 @@ fn first(record: &mut Record) -> &mut Signer {
         .unwrap()
 }
 
+/// B keeps A's root, so that A takes none with it.
+fn root_stays(record: &mut Record) {
+    next(record).roots.push(root('A'));
+}
+
+fn lists_of(names: &[char]) -> Option<HashMap<Fingerprint, u64>> {
+    Some(names.iter().map(|name| (issuer(*name), 5)).collect())
+}
+
 fn kind(obstacle: &Obstacle) -> String {
     let words = format!("{obstacle:?}");
     words.split([' ', '{']).next().unwrap().to_owned()
@@ -169,14 +178,23 @@ const ACTIVATION_REFUSED: &[Refused] = &[
         Clause::Covered,
     ),
     (
-        "the ledger was lost",
-        |_, w| w.unrecorded_until = Some(at(HOUR + 1)),
+        "the ledger was lost, and what it knew may live on a slow clock",
+        |_, w| w.unrecorded_until = Some(at(HOUR - 120)),
         "Unrecorded",
         Clause::Unrecorded,
     ),
     (
         "the one before was in use elsewhere",
         |r, _| first(r).issuer_not_before = at(0) - Duration::from_secs(HOUR + 1),
+        "Unrecorded",
+        Clause::Unrecorded,
+    ),
+    (
+        "leaves of elsewhere are dead here and alive on a slow clock",
+        |r, w| {
+            first(r).issuer_not_before = at(0) - Duration::from_secs(HOUR + 1);
+            w.now = at(24 * HOUR + 120);
+        },
         "Unrecorded",
         Clause::Unrecorded,
     ),
@@ -231,11 +249,16 @@ const ACTIVATION_OPEN: &[Opened] = &[
         Opening::Evidence,
     ),
     (
-        "leaves of elsewhere are dead",
+        "leaves of elsewhere are dead on slow clocks",
         |r, w| {
             first(r).issuer_not_before = at(0) - Duration::from_secs(HOUR + 1);
-            w.now = at(24 * HOUR);
+            w.now = at(24 * HOUR + 121);
         },
+        Opening::Evidence,
+    ),
+    (
+        "lost leaves are dead on slow clocks",
+        |_, w| w.unrecorded_until = Some(at(HOUR - 121)),
         Opening::Evidence,
     ),
     (
@@ -277,6 +300,20 @@ const ACTIVATION_OPEN: &[Opened] = &[
 #[test]
 fn activation_waits_for_nothing_else() {
     open_after(distributed, activate, ACTIVATION_OPEN);
+}
+
+#[test]
+fn leaves_of_elsewhere_are_not_waited_for_where_there_are_none() {
+    let world = World {
+        now: at(0),
+        ..World::default()
+    };
+    let mut record = draining();
+    first(&mut record).issuer_not_before = at(0) - Duration::from_secs(HOUR + 1);
+    let mut evidence = world.evidence();
+    assert!(!retire(&record, &issuer('A'), &evidence).is_open());
+    evidence.limits.unrecorded_ttl = Duration::ZERO;
+    assert!(retire(&record, &issuer('A'), &evidence).is_open());
 }
 
 #[test]
@@ -380,8 +417,8 @@ const RETIREMENT_REFUSED: &[Refused] = &[
         Clause::NotListed,
     ),
     (
-        "the ledger was lost",
-        |_, w| w.unrecorded_until = Some(at(HOUR + 1)),
+        "the ledger was lost, and what it knew may live on a slow clock",
+        |_, w| w.unrecorded_until = Some(at(HOUR - 120)),
         "Unrecorded",
         Clause::Unrecorded,
     ),
@@ -400,6 +437,48 @@ const RETIREMENT_REFUSED: &[Refused] = &[
         },
         "Live",
         Clause::NoLiveLeaf,
+    ),
+    (
+        "its list goes, and a leaf of it lives under a root that stays",
+        |r, w| {
+            root_stays(r);
+            w.crl_since = lists_of(&['A', 'B']);
+            w.holdings.push(leaf('A', 7, at(2 * HOUR)));
+        },
+        "Live",
+        Clause::NoLeafOfItsOwn,
+    ),
+    (
+        "its key is stolen, and a leaf of it lives under a root that stays",
+        |r, w| {
+            root_stays(r);
+            first(r).tainted = Some(at(HOUR));
+            w.holdings.push(leaf('A', 7, at(2 * HOUR)));
+        },
+        "Live",
+        Clause::NoLeafOfItsOwn,
+    ),
+    (
+        "its key is stolen, and the newer leaf under the same root may be of it too",
+        |r, w| {
+            root_stays(r);
+            first(r).tainted = Some(at(HOUR));
+            w.holdings
+                .push(held(leaf('A', 7, at(2 * HOUR)), (2, 'A'), Some(says(7, 2))));
+        },
+        "Live",
+        Clause::NoLeafOfItsOwn,
+    ),
+    (
+        "its list goes, and nobody was told to renew",
+        |r, w| {
+            root_stays(r);
+            w.crl_since = lists_of(&['A', 'B']);
+            w.holdings
+                .push(held(leaf('A', 7, at(2 * HOUR)), (2, 'B'), Some(says(7, 2))));
+        },
+        "Live",
+        Clause::NoLeafOfItsOwn,
     ),
     (
         "it is to sign again",
@@ -507,6 +586,46 @@ const RETIREMENT_OPEN: &[Opened] = &[
         Opening::Evidence,
     ),
     (
+        "no list is out any more",
+        |r, w| {
+            root_stays(r);
+            w.crl_since = lists_of(&['A', 'B']);
+            w.crl_free_since = Some(7);
+            w.holdings.push(leaf('A', 7, at(2 * HOUR)));
+        },
+        Opening::Evidence,
+    ),
+    (
+        "lists refuse its leaves already",
+        |r, w| {
+            root_stays(r);
+            w.crl_since = lists_of(&['B']);
+            w.holdings.push(leaf('A', 7, at(2 * HOUR)));
+        },
+        Opening::Evidence,
+    ),
+    (
+        "who has a tainted leaf has one under another root, and its own stays",
+        |r, w| {
+            root_stays(r);
+            first(r).tainted = Some(at(HOUR));
+            w.holdings
+                .push(held(leaf('A', 7, at(2 * HOUR)), (2, 'B'), Some(says(7, 2))));
+        },
+        Opening::Evidence,
+    ),
+    (
+        "it was to be gone by now, whoever has a leaf of it",
+        |r, w| {
+            root_stays(r);
+            first(r).tainted = Some(at(0));
+            first(r).deadline = Some(at(HOUR));
+            w.crl_since = lists_of(&['A', 'B']);
+            w.holdings.push(leaf('A', 7, at(2 * HOUR)));
+        },
+        Opening::Deadline,
+    ),
+    (
         "its root was certified again",
         |r, w| {
             first(r).also_accepted_by.push(root('B'));
@@ -593,6 +712,14 @@ fn no_bundle_is_published_that_rejects_what_lives() {
             "the leaf is rejected already",
             |_, w| {
                 w.since.remove(&root('A'));
+                w.holdings.push(leaf('A', 7, at(2 * HOUR)));
+            },
+            Opening::Evidence,
+        ),
+        (
+            "a retirement let the root go",
+            |r, w| {
+                r.dropped_roots.push(root('A'));
                 w.holdings.push(leaf('A', 7, at(2 * HOUR)));
             },
             Opening::Evidence,

@@ -18,6 +18,8 @@ use super::state::Request;
 use super::state::Set;
 use super::state::State;
 use crate::rotation::Candidate;
+use crate::rotation::Gate;
+use crate::rotation::Obstacle;
 use crate::rotation::Record;
 use crate::rotation::Step;
 use crate::rotation::due;
@@ -62,16 +64,9 @@ impl Model {
     /// The next thing that brings everything in line with the record: trust bundle, terms, swap, push.
     pub(super) fn bring_in_line(&self, state: &State) -> Option<(Event, State)> {
         let issuer = self.active(state);
-        let wanted = self.wanted_bundle(state);
-        if wanted != (state.bundle.roots, state.bundle.crl) {
-            if let Some(next) = self.write_bundle(state, wanted) {
-                return Some((Event::WriteBundle, next));
-            }
-            // A publication that has to wait holds nothing else up, where the bundle in force accepts who is to sign.
-            let passes = state.bundle.crl.is_none_or(|covered| covered.has(issuer));
-            if !passes || !state.bundle.roots.has(self.root_of(issuer)) {
-                return None;
-            }
+        let (roots, crl) = self.publishable(state);
+        if (roots, crl) != (state.bundle.roots, state.bundle.crl) {
+            return Some((Event::WriteBundle, published(state, roots, crl)));
         }
         let mut next = *state;
         if state.terms != Some((issuer, state.bundle.number)) {
@@ -159,7 +154,7 @@ impl Model {
             issuer: self.active(state),
             bundle: state.bundle,
         };
-        self.wanted_bundle(state) == (state.bundle.roots, state.bundle.crl)
+        self.publishable(state) == (state.bundle.roots, state.bundle.crl)
             && state.terms == Some((generation.issuer, generation.bundle.number))
             && state.serving == Some(generation)
     }
@@ -211,11 +206,36 @@ impl Model {
         self.facts(state).active
     }
 
-    fn wanted_bundle(&self, state: &State) -> (Set, Option<Set>) {
-        (self.facts(state).roots, state.crl_file)
+    /// Whether nothing that the record asks for is withheld.
+    pub(super) fn is_all_out(&self, state: &State) -> bool {
+        self.wanted_bundle(state) == (state.bundle.roots, state.bundle.crl)
     }
 
-    fn write_bundle(&self, state: &State, (roots, crl): (Set, Option<Set>)) -> Option<State> {
+    /// Roots of all signers that are published, and the lists that are of one of them.
+    fn wanted_bundle(&self, state: &State) -> (Set, Option<Set>) {
+        let facts = self.facts(state);
+        let lists = state.crl_file.map(|file| file.and(facts.published));
+        (facts.roots, lists)
+    }
+
+    /// The wanted bundle as far as it may go out: where it refuses somebody who lives, no root leaves but those that
+    /// were let go, and no list is given out that covers too few.
+    fn publishable(&self, state: &State) -> (Set, Option<Set>) {
+        let (roots, crl) = self.wanted_bundle(state);
+        if (roots, crl) == (state.bundle.roots, state.bundle.crl) {
+            return (roots, crl);
+        }
+        let gate = self.ask_publish(state, (roots, crl));
+        let is_of_lists = |obstacle: &Obstacle| matches!(obstacle, Obstacle::Uncovered { .. });
+        let stay = match gate.obstacles().iter().all(is_of_lists) {
+            true => Set::default(),
+            false => state.bundle.roots.without(self.facts(state).dropped_roots),
+        };
+        let keeps_lists = !gate.obstacles().iter().any(is_of_lists);
+        (roots.or(stay), crl.filter(|_lists| keeps_lists))
+    }
+
+    fn ask_publish(&self, state: &State, (roots, crl): (Set, Option<Set>)) -> Gate {
         let (record, shown) = self.look(state);
         let records = self.records.borrow();
         let names = |set: Set, of: &[_; 3]| {
@@ -231,8 +251,7 @@ impl Model {
                 .terms
                 .map(|terms| records.issuers[usize::from(terms.0)]),
         };
-        let gate = publish_by(&record, &candidate, &shown.evidence(), self.rules.publish());
-        gate.is_open().then(|| published(state, roots, crl))
+        publish_by(&record, &candidate, &shown.evidence(), self.rules.publish())
     }
 }
 

@@ -109,8 +109,9 @@ impl Model {
         let budget = state.budget;
         let record = self.records.borrow().record(state.record).clone();
         if budget.taints > 0 {
+            let loaded = self.records.borrow().issuers;
             for signer in &record.signers {
-                if let Ok(after) = record.taint(&signer.issuer, None, None, now()) {
+                if let Ok(after) = record.taint(&signer.issuer, (None, None), &loaded, now()) {
                     let which = self.records.borrow().which_issuer(&signer.issuer);
                     let mut next = self.with_record(state, after);
                     next.budget.taints -= 1;

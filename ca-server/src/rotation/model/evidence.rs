@@ -55,7 +55,7 @@ impl Shown {
             crl_free_since: Some(u64::from(state.crl_free_since)).filter(|number| *number > 0),
             holdings: holdings(state, world, records),
             unrecorded_until: (world.ledger_lost && state.unknown_left > 0)
-                .then(|| in_ticks(state.unknown_left)),
+                .then(|| last_second_of(state.unknown_left)),
             hints_until: (state.hint_left > 0).then(|| in_ticks(state.hint_left)),
             listed: records
                 .roots
@@ -99,15 +99,20 @@ pub(super) fn dated(state: &State, world: &World, records: &Records) -> Record {
             signer.not_before = in_ticks(-state.ages[which]);
         }
         if which == 1 && world.b_lives > 0 {
-            signer.not_after = in_ticks(state.b_left) - Duration::from_secs(1);
+            signer.not_after = last_second_of(state.b_left);
         }
         if which == 0 && world.from_elsewhere {
-            signer.first_loaded = in_ticks(state.unknown_left - 2);
+            signer.first_loaded = last_second_of(state.unknown_left - 2);
         } else {
             signer.issuer_not_before = signer.first_loaded;
         }
     }
     record
+}
+
+/// Of what is over in so many ticks.
+fn last_second_of(ticks: i8) -> SystemTime {
+    in_ticks(ticks) - Duration::from_secs(1)
 }
 
 fn holdings(state: &State, world: &World, records: &Records) -> Vec<Holding> {
@@ -121,7 +126,7 @@ fn holdings(state: &State, world: &World, records: &Records) -> Vec<Holding> {
                 root: records.roots[usize::from(world.roots[issuer])],
                 bundle: u64::from(row.bundle),
                 holder: holder.clone(),
-                last_second: in_ticks(row.left) - Duration::from_secs(1),
+                last_second: last_second_of(row.left),
             });
         }
     }

@@ -4,6 +4,7 @@ use super::search::Event;
 use super::search::Model;
 use super::state::Leaf;
 use super::state::Request;
+use super::state::Set;
 use super::state::State;
 
 /// What is promised, and whether it holds.
@@ -45,8 +46,19 @@ impl Model {
     pub(super) fn broken_by(&self, event: Event, state: &State) -> Option<&'static str> {
         let facts = self.facts(state);
         match event {
+            Event::Retire(which)
+                if facts.tainted.has(which)
+                    && live_leaves(state).any(|leaf| leaf.issuer == which) =>
+            {
+                Some("a stolen key is remembered while leaves of it live")
+            }
             Event::Drop(_) | Event::Retire(_) | Event::Taint(_) => {
-                let kept = |leaf: Leaf| facts.roots.has(self.root_of(leaf.issuer));
+                // A root that is trimmed by mistake is withheld from leaving, which no retirement undoes.
+                let withheld = match event {
+                    Event::Retire(_) => state.bundle.roots.without(facts.dropped_roots),
+                    _ => Set::default(),
+                };
+                let kept = |leaf: Leaf| facts.roots.or(withheld).has(self.root_of(leaf.issuer));
                 (!live_leaves(state).all(kept))
                     .then_some("no signer is forgotten while a live leaf needs its root")
             }
@@ -60,7 +72,7 @@ impl Model {
 
     /// Whether no rotation is going on and everything is as the record says.
     pub(super) fn is_steady(&self, state: &State) -> bool {
-        self.facts(state).is_steady && self.is_in_line(state)
+        self.facts(state).is_steady && self.is_in_line(state) && self.is_all_out(state)
     }
 
     fn is_consistent(&self, state: &State) -> bool {

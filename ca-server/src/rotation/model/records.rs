@@ -31,6 +31,12 @@ pub(super) struct Facts {
     pub(super) active: u8,
     pub(super) next: Option<u8>,
     pub(super) roots: Set,
+    /// Signers whose roots and lists go out.
+    pub(super) published: Set,
+    /// Roots that a retirement let go.
+    pub(super) dropped_roots: Set,
+    /// Signers whose keys are stolen.
+    pub(super) tainted: Set,
     pub(super) is_steady: bool,
     pub(super) is_consistent: bool,
     pub(super) renews: bool,
@@ -71,12 +77,20 @@ impl Records {
     }
 
     fn facts_of(&self, record: &Record) -> Facts {
-        let roots = record.roots(&[]);
-        let roots = roots.iter().map(|root| position(&self.roots, root));
+        let set = |of: &[Fingerprint; 3], members: &[Fingerprint]| {
+            let members = members.iter().map(|one| position(of, one));
+            members.fold(Set::default(), Set::with)
+        };
+        let published = record.signers.iter().filter(|signer| signer.published);
+        let published: Vec<Fingerprint> = published.map(|signer| signer.issuer).collect();
         Facts {
             active: position(&self.issuers, &record.active),
             next: record.next.map(|next| position(&self.issuers, &next)),
-            roots: roots.fold(Set::default(), Set::with),
+            roots: set(&self.roots, &record.roots(&[])),
+            published: set(&self.issuers, &published),
+            dropped_roots: set(&self.roots, &record.dropped_roots),
+            // Here a key is called as its issuer is.
+            tainted: set(&self.issuers, &record.tainted_keys),
             is_steady: record.phase() == Phase::Steady,
             is_consistent: record.is_consistent(),
             renews: record.renew_since.is_some(),

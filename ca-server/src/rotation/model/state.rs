@@ -24,6 +24,18 @@ impl Set {
         Self(self.0 | (1 << member))
     }
 
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub(super) fn members(self) -> impl Iterator<Item = u8> {
         (0..3).filter(move |member| self.has(*member))
     }

@@ -150,6 +150,11 @@ pub(super) const REVOKING_TWICE: World = World {
     crl_changes: 2,
     ..REVOKING
 };
+pub(super) const REVOKING_SIBLINGS: World = World {
+    name: "CRLs for two signers under one root",
+    roots: [0, 0, 2],
+    ..REVOKING
+};
 pub(super) const HASTY: World = World {
     name: "agents that renew early",
     hastes: 1,
@@ -175,6 +180,11 @@ pub(super) const TAINTED: World = World {
     name: "a stolen key",
     taints: 1,
     ..BASE
+};
+pub(super) const TAINTED_SIBLING: World = World {
+    name: "a stolen key of two under one root",
+    roots: [0, 0, 2],
+    ..TAINTED
 };
 pub(super) const CHAINED: World = World {
     name: "a third signer",
@@ -203,5 +213,7 @@ pub(super) const WORLDS: &[World] = &[
     KILLED,
     BACK,
     TAINTED,
+    REVOKING_SIBLINGS,
+    TAINTED_SIBLING,
     CHAINED,
 ];

@@ -72,6 +72,24 @@ fn who_serves_a_newer_leaf_is_not_told_as_holding_the_old_one() {
 }
 
 #[test]
+fn who_has_a_leaf_of_a_stolen_key_is_told_until_it_is_dead_where_the_root_tells_nothing() {
+    let mut record = draining();
+    let stays = record.signers[1].root;
+    record.signers[0].roots.push(stays);
+    record.signers[1].tainted = Some(at(0));
+    let mut world = World {
+        holdings: vec![held(leaf('A', 7, at(9 * HOUR)), (2, 'A'), Some(says(7, 2)))],
+        ..World::default()
+    };
+    let seen = report(&record, &world);
+    assert_eq!(seen.leaves_of(&issuer('A')).unwrap().held_by.len(), 1);
+    assert_eq!(seen.steps[0].awaited, 1);
+    world.now = at(9 * HOUR + MARGIN);
+    let seen = report(&record, &world);
+    assert!(seen.leaves_of(&issuer('A')).unwrap().held_by.is_empty());
+}
+
+#[test]
 fn a_plan_adds_the_longest_life_of_a_leaf_to_the_activation() {
     let world = World {
         holdings: vec![leaf('A', 5, at(10 * HOUR))],

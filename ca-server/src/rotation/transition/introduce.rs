@@ -33,6 +33,7 @@ impl Record {
         let mut record = self.clone();
         let issuer = signer.issuer;
         let replaced = record.withdraw_next();
+        record.take_back(&signer);
         match record.signer_mut(&issuer) {
             Some(known) => known.learn(signer),
             None => record.signers.push(Signer {
@@ -61,6 +62,7 @@ impl Record {
     pub fn refresh(&self, signer: Signer, now: SystemTime) -> Result<Self, Refusal> {
         let issuer = signer.issuer;
         let mut record = self.clone();
+        record.take_back(&signer);
         let known = record.signer_mut(&issuer);
         known.ok_or(Refusal::NotHeld { issuer })?.learn(signer);
         if record != *self {

@@ -9,6 +9,7 @@ use super::Forced;
 use super::Record;
 use super::Refusal;
 use crate::rotation::gates::Clauses;
+use crate::rotation::gates::outlives_its_leaves;
 use crate::rotation::gates::retire_by;
 
 impl Record {
@@ -33,15 +34,16 @@ impl Record {
         force: Option<Forced>,
         (now, clauses): (SystemTime, Clauses),
     ) -> Result<Self, Refusal> {
-        if self.signer(issuer).is_none() {
-            return Err(Refusal::NotHeld { issuer: *issuer });
-        }
+        let signer = self.signer(issuer);
+        let signer = signer.ok_or(Refusal::NotHeld { issuer: *issuer })?;
         super::check_named(force.as_ref(), *issuer)?;
         let gate = retire_by(self, issuer, evidence, clauses);
         let (because, forced) = super::pass(gate, force)?;
         let mut record = self.clone();
         record.signers.retain(|signer| signer.issuer != *issuer);
         record.let_go_of_roots(self);
+        let counted = outlives_its_leaves(signer, evidence).then_some(*issuer);
+        record.let_go_of_issuer(counted, evidence);
         if record.draining().next().is_none() {
             record.renew_since = None;
             record.renew_within = record.renew_within.filter(|_wish| record.next.is_some());

@@ -1,10 +1,13 @@
 //! From each state to the next, and what is refused in it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::*;
+use crate::rotation::Candidate;
 use crate::rotation::Phase;
 use crate::rotation::fixtures::*;
+use crate::rotation::publish;
 
 fn names(record: &Record) -> String {
     let name = |signer: &Signer| {
@@ -69,8 +72,8 @@ fn a_record_reads_back_as_it_was_written() {
     let record = record
         .taint(
             &issuer('A'),
-            Some(at(6)),
-            Some(Duration::from_secs(9)),
+            (Some(at(6)), Some(Duration::from_secs(9))),
+            &all(),
             at(5),
         )
         .unwrap();
@@ -256,14 +259,14 @@ fn a_tainted_key_never_comes_back() {
     let mut again = signer('B');
     again.issuer = issuer('D');
     let record = distributed()
-        .taint(&issuer('B'), None, None, at(1))
+        .taint(&issuer('B'), (None, None), &all(), at(1))
         .unwrap();
     for newcomer in [signer('B'), again] {
         let refusal = record.introduce(newcomer, true, at(2)).unwrap_err();
         assert!(matches!(refusal, Refusal::Tainted { .. }));
     }
     let record = distributed()
-        .taint(&issuer('A'), None, None, at(1))
+        .taint(&issuer('A'), (None, None), &all(), at(1))
         .unwrap();
     assert!(matches!(
         record.abort(None, at(2)),
@@ -284,32 +287,38 @@ fn a_tainted_key_never_comes_back() {
 #[test]
 fn who_is_tainted_gives_way() {
     let waiting = distributed()
-        .taint(&issuer('B'), None, None, at(1))
+        .taint(&issuer('B'), (None, None), &all(), at(1))
         .unwrap();
     assert_eq!(shape(&waiting), (issuer('A'), None, "A".to_owned()));
     assert_eq!(waiting.renew_since, None);
 
     let signing = draining()
-        .taint(&issuer('B'), Some(at(9)), None, at(1))
+        .taint(&issuer('B'), (Some(at(9)), None), &all(), at(1))
         .unwrap();
     assert_eq!(shape(&signing), (issuer('A'), None, "AB".to_owned()));
     assert_eq!(
-        (signing.renew_since, signing.distrusted_roots()),
+        (signing.renew_since, signing.distrusted_roots(&[])),
         (Some(at(1)), vec![root('B')])
     );
 
-    let alone = steady().taint(&issuer('A'), None, None, at(1)).unwrap();
+    let alone = steady()
+        .taint(&issuer('A'), (None, None), &all(), at(1))
+        .unwrap();
     assert_eq!(
         (shape(&alone), alone.renew_since),
         ((issuer('A'), None, "A".to_owned()), None)
     );
 
-    let old = draining().taint(&issuer('A'), None, None, at(1)).unwrap();
+    let old = draining()
+        .taint(&issuer('A'), (None, None), &all(), at(1))
+        .unwrap();
     assert_eq!((old.active, old.renew_since), (issuer('B'), Some(at(1))));
-    let none_left = old.taint(&issuer('B'), None, None, at(2)).unwrap();
+    let none_left = old
+        .taint(&issuer('B'), (None, None), &all(), at(2))
+        .unwrap();
     assert_eq!(none_left.active, issuer('B'));
     assert_eq!(
-        old.taint(&issuer('D'), None, None, at(1)),
+        old.taint(&issuer('D'), (None, None), &all(), at(1)),
         Err(Refusal::NotHeld {
             issuer: issuer('D')
         })
@@ -317,9 +326,118 @@ fn who_is_tainted_gives_way() {
 }
 
 #[test]
+fn who_is_tainted_gives_way_to_nobody_whose_key_is_not_here() {
+    let record = draining();
+    let record = record
+        .taint(&issuer('B'), (None, None), &[issuer('B')], at(1))
+        .unwrap();
+    assert_eq!(shape(&record), (issuer('B'), None, "BA".to_owned()));
+    let tainted = record.signer(&issuer('B')).unwrap();
+    assert_eq!((tainted.tainted, record.auto), (Some(at(1)), true));
+    let away = record.introduce(signer('C'), true, at(2)).unwrap();
+    assert_eq!(away.next, Some(issuer('C')));
+}
+
+#[test]
+fn a_root_is_distrusted_once_the_signer_in_use_needs_it_no_more() {
+    let mut world = World::default();
+    world.since.insert(root('B'), 7);
+    let alone = steady().taint(&issuer('A'), (None, None), &all(), at(1));
+    let record = alone.unwrap();
+    assert_eq!(record.distrusted_roots(&[]), []);
+    let record = record.introduce(signer('B'), true, at(2)).unwrap();
+    let record = record.distribute(at(2)).unwrap();
+    assert_eq!(record.distrusted_roots(&[]), []);
+    let record = record.activate(&world.evidence(), None, at(3)).unwrap();
+    assert_eq!(record.distrusted_roots(&[]), [root('A')]);
+    // Where A's root is B's, certified once more, agents would distrust both.
+    assert_eq!(record.distrusted_roots(&[root('A'), root('B')]), []);
+}
+
+#[test]
+fn renewal_is_advised_until_the_last_leaf_of_a_stolen_key_is_gone() {
+    let mut world = World::default();
+    world.holdings.push(leaf('A', 7, at(2 * HOUR)));
+    let mut record = draining();
+    record.signers[0].roots.push(root('A'));
+    let record = record.taint(&issuer('A'), (None, None), &all(), at(HOUR));
+    let record = record.unwrap();
+    let kept = record.retire(&issuer('A'), &world.evidence(), None, at(HOUR));
+    assert!(matches!(kept, Err(Refusal::GateShut { .. })), "{kept:?}");
+    assert_eq!(record.renew_since, Some(at(HOUR)));
+    world.now = at(2 * HOUR + 121);
+    let record = record.retire(&issuer('A'), &world.evidence(), None, world.now);
+    assert_eq!(record.unwrap().renew_since, None);
+}
+
+#[test]
+fn what_a_forced_retirement_let_go_stands_against_no_bundle_until_it_comes_back() {
+    let mut world = World {
+        crl_since: Some(HashMap::from([(issuer('A'), 5), (issuer('B'), 5)])),
+        ..World::default()
+    };
+    world.holdings.push(leaf('A', 7, at(2 * HOUR)));
+    let forced = draining().retire(&issuer('A'), &world.evidence(), force('A'), at(HOUR));
+    let forced = forced.unwrap();
+    let candidate = Candidate {
+        roots: &[root('B')],
+        covered: Some(&[issuer('B')]),
+        signing: None,
+    };
+    let gate = |record: &Record, world: &World| publish(record, &candidate, &world.evidence());
+    assert!(gate(&forced, &world).is_open());
+    let back = forced.introduce(signer('A'), true, at(HOUR)).unwrap();
+    let obstacles = gate(&back, &world).obstacles().len();
+    assert_eq!(obstacles, 2, "its root leaves, and no list covers it");
+
+    world.now = at(3 * HOUR);
+    let later = forced.introduce(signer('C'), true, at(HOUR)).unwrap();
+    let mut later = later.distribute(at(HOUR)).unwrap();
+    assert_eq!(later.dropped_issuers, [issuer('A')]);
+    (later.active, later.next) = (issuer('C'), None);
+    let later = later.retire(&issuer('B'), &world.evidence(), None, at(HOUR));
+    assert_eq!(later.unwrap().dropped_issuers, []);
+}
+
+#[test]
+fn lists_that_come_later_cover_whoever_retired_without_them() {
+    let mut world = World::default();
+    world.holdings.push(leaf('A', 7, at(2 * HOUR)));
+    let mut record = draining();
+    record.signers[0].roots.push(root('A'));
+    let record = record.retire(&issuer('A'), &world.evidence(), None, at(HOUR));
+    let candidate = Candidate {
+        roots: &[root('A'), root('B')],
+        covered: Some(&[issuer('B')]),
+        signing: None,
+    };
+    let gate = publish(&record.unwrap(), &candidate, &world.evidence());
+    let issuer = issuer('A');
+    assert_eq!(gate.obstacles(), [Obstacle::Uncovered { issuer }]);
+}
+
+#[test]
+fn a_record_without_its_signers_or_with_one_twice_makes_no_sense() {
+    let edits: [fn(&mut Record); 4] = [
+        |record| record.signers.clear(),
+        |record| record.active = issuer('C'),
+        |record| record.next = Some(record.active),
+        |record| record.signers.push(signer('A')),
+    ];
+    for (which, edit) in edits.iter().enumerate() {
+        let mut record = distributed();
+        assert!(record.is_consistent());
+        edit(&mut record);
+        assert!(!record.is_consistent(), "{which}");
+    }
+}
+
+#[test]
 fn a_tainted_signer_gives_way_to_one_that_was_to_come_back() {
     let back = draining().introduce(signer('A'), true, at(1)).unwrap();
-    let record = back.taint(&issuer('B'), None, None, at(2)).unwrap();
+    let record = back
+        .taint(&issuer('B'), (None, None), &all(), at(2))
+        .unwrap();
     assert_eq!(shape(&record), (issuer('A'), None, "AB".to_owned()));
 }
 
