@@ -4,6 +4,7 @@
 
 mod archive;
 mod restore;
+mod survey;
 
 use std::fmt;
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::data_dir::LEDGER_DIR;
@@ -63,7 +65,7 @@ impl Source {
             source,
         })?;
         let (chunks, stream) = mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
+        spawn_blocking(move || {
             loop {
                 let mut chunk = vec![0; CHUNK];
                 let sent = match spool.read(&mut chunk) {
@@ -113,7 +115,14 @@ async fn write(
         with_keys: !without_keys,
         ledger_rows: rows,
     };
-    archive::write(data_dir, &summary, rows_file, out)
+    let failed = |source| BackupError::Io {
+        path: data_dir.to_owned(),
+        source,
+    };
+    let mut out = out.try_clone().map_err(failed)?;
+    let dir = data_dir.to_owned();
+    let written = spawn_blocking(move || archive::write(&dir, &summary, rows_file, &mut out));
+    written.await.map_err(|ended| failed(ended.into()))?
 }
 
 fn spool_in(data_dir: &Path) -> Result<File, BackupError> {
@@ -188,6 +197,12 @@ pub enum BackupError {
         path: PathBuf,
         /// Its version.
         found: u32,
+    },
+    /// The files changed during each copy, so that there is none of one moment.
+    #[error("the files in {} change all the time, so that none of the copies is of one moment; see `ca-server rotate status`, and try again", path.display())]
+    NeverStill {
+        /// The data directory.
+        path: PathBuf,
     },
     /// There is something where the restored data should go.
     #[error("{} is not empty; restore into a new directory, or only the ledger with --ledger-only", path.display())]
