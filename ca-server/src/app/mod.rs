@@ -12,6 +12,7 @@ mod doors;
 mod error;
 mod federation;
 mod house;
+mod lists;
 mod operator;
 mod promises;
 mod readiness;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 use super::super::ca::CaError;
+use super::super::lists;
 use super::Conductor;
 use super::upkeep::Seen;
 use crate::rotation::Command;
@@ -75,7 +76,7 @@ impl Conductor {
         let seen = self.see().await?;
         if dry_run {
             let record = self.after(command, &seen, now)?;
-            return Ok(self.report(&record, &seen.evidence(self)));
+            return Ok(self.report(&record, &seen.evidence(self), now));
         }
         match command {
             Command::Report | Command::Reload => {}
@@ -100,7 +101,7 @@ impl Conductor {
         }
         self.bring_up_to_date(now).await?;
         let seen = self.see().await?;
-        Ok(self.report(&self.record, &seen.evidence(self)))
+        Ok(self.report(&self.record, &seen.evidence(self), now))
     }
 
     /// The record after `command`, as far as that needs no new keys.
@@ -128,11 +129,14 @@ impl Conductor {
         })
     }
 
-    fn report(&self, record: &Record, evidence: &Evidence<'_>) -> Report {
+    fn report(&self, record: &Record, evidence: &Evidence<'_>, now: SystemTime) -> Report {
         let settings = &self.settings;
         let longest = settings.rotation_ttl.min(settings.limits.max_ttl);
         let longest = record.renew_within.unwrap_or(longest).min(longest);
-        Report::of(record, evidence, longest, self.directory.figures())
+        Report {
+            warnings: lists::warnings(&self.authority.current(), now),
+            ..Report::of(record, evidence, longest, self.directory.figures())
+        }
     }
 }
 

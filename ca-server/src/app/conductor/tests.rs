@@ -58,6 +58,10 @@ impl Scene {
 
     /// Another CA's files, as an operator brings them.
     fn put_files(&self) {
+        let _other = self.put_files_of_other();
+    }
+
+    fn put_files_of_other(&self) -> TempDir {
         let other = tempfile::tempdir().unwrap();
         let (domain, new) = ("cluster.local".parse().unwrap(), NewRoot::Allow);
         let mut state = State::open(other.path(), &domain, TrustDomainChange::Refuse).unwrap();
@@ -74,6 +78,26 @@ impl Scene {
             )
             .unwrap();
         }
+        other
+    }
+
+    /// Beside them the lists of both CAs, which end in 30 days.
+    fn put_files_with_lists(&self) {
+        let other = self.put_files_of_other();
+        let sign = "set -e; cd \"$0\"; printf '[ca]\ndefault_ca=c\n[c]\ndatabase=i\ndefault_md=sha256\ncrl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid:always\n' > cnf; touch i
+            for of in ca root; do openssl ca -config cnf -cert $of-cert.pem -keyfile $of-key.pem -gencrl -crl_lastupdate 20270114000000Z -crl_nextupdate 20270214000000Z; done > ca-crl.pem";
+        let signed = std::process::Command::new("sh")
+            .args(["-c", sign])
+            .arg(other.path().join("ca"))
+            .output();
+        let signed = signed.unwrap();
+        assert!(signed.status.success(), "{signed:?}");
+        let list = "ca-crl.pem";
+        fs::copy(
+            other.path().join("ca").join(list),
+            self.cacerts().join(list),
+        )
+        .unwrap();
     }
 
     fn take_files_away(&self) {
@@ -422,4 +446,22 @@ async fn orders_are_taken_while_the_directory_is_read() {
     assert_eq!(reloaded.directory.looks, 3, "the one that was asked for");
     stop.cancel();
     timeout(LONG, works).await.expect("it stops").unwrap();
+}
+
+#[tokio::test]
+async fn a_list_that_is_about_to_end_is_told_and_more_so_when_it_has_ended() {
+    let scene = Scene::new();
+    scene.put_files_with_lists();
+    let mut conductor = scene.open().await;
+    let mut told = async |days: u32| {
+        let report = conductor.answer(&Command::Report, false, now() + DAY * days);
+        report.await.unwrap().warnings
+    };
+    assert_eq!(told(0).await, [""; 0]);
+    for (days, word) in [(26, "ends at 2027-02-14"), (31, "ended at 2027-02-14")] {
+        let warnings = told(days).await;
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let all = |warning: &String| warning.contains(word) && warning.contains("ca-crl.pem");
+        assert!(warnings.iter().all(all), "{warnings:?}");
+    }
 }
