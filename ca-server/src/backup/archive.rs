@@ -9,8 +9,6 @@ use std::io::Seek as _;
 use std::io::SeekFrom;
 use std::io::Write as _;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use tar::Archive;
 use tar::Builder;
@@ -26,7 +24,8 @@ pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const FILES: &str = "files";
 pub(super) const LEDGER_ROWS: &str = "ledger.rows";
 
-/// Writes the archive to `out`, the files of `data_dir` as they were together at one moment.
+/// Writes the archive to `out`, the files of `data_dir` as they were together at one moment. Answers `false`, and `out` is
+/// as it was, when something changed meanwhile.
 ///
 /// # Errors
 /// What was written to `out` is not a backup.
@@ -35,27 +34,25 @@ pub(super) fn write(
     summary: &Summary,
     ledger_rows: File,
     out: &mut File,
-) -> Result<(), BackupError> {
+) -> Result<bool, BackupError> {
     let failed = |source| BackupError::Io {
         path: data_dir.to_owned(),
         source,
     };
     let begin = out.stream_position().map_err(failed)?;
-    for attempt in 0..MOST_ATTEMPTS {
-        match write_files(data_dir, summary, out) {
-            Ok(Some(tar)) => return append_rows(tar, ledger_rows).map_err(failed),
-            // Something changed, or went away, meanwhile.
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
+    match write_files(data_dir, summary, out) {
+        Ok(Some(tar)) => {
+            append_rows(tar, ledger_rows).map_err(failed)?;
+            return Ok(true);
         }
-        out.set_len(begin).map_err(failed)?;
-        out.seek(SeekFrom::Start(begin)).map_err(failed)?;
-        thread::sleep(PAUSE * attempt);
+        Ok(None) => {}
+        // Something went away.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
     }
-    Err(BackupError::NeverStill {
-        path: data_dir.to_owned(),
-    })
+    out.set_len(begin).map_err(failed)?;
+    out.seek(SeekFrom::Start(begin)).map_err(failed)?;
+    Ok(false)
 }
 
 /// The archive so far; `None` when something changed meanwhile.
@@ -158,17 +155,14 @@ pub(super) fn not_a_backup(path: &Path, reason: &str) -> BackupError {
     }
 }
 
-/// A step of a rotation changes files for some milliseconds; nobody changes them for seconds on end.
-const MOST_ATTEMPTS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(10);
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
     use std::path::PathBuf;
-    use std::sync::atomic::AtomicBool;
-    use std::sync::atomic::Ordering;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -181,12 +175,15 @@ mod tests {
         }
     }
 
-    /// The files of a backup of `data_dir`, by name.
-    fn backed_up(data_dir: &Path) -> Result<BTreeMap<PathBuf, String>, BackupError> {
+    /// The files of a backup of `data_dir`, by name; `None` when they changed meanwhile.
+    fn backed_up(data_dir: &Path) -> Option<BTreeMap<PathBuf, String>> {
         let mut out = tempfile::NamedTempFile::new().unwrap();
         let rows = tempfile::tempfile().unwrap();
-        write(data_dir, &summary(), rows, out.as_file_mut())?;
-        assert_eq!(inspect(out.path())?, summary());
+        if !write(data_dir, &summary(), rows, out.as_file_mut()).unwrap() {
+            assert_eq!(out.as_file().metadata().unwrap().len(), 0);
+            return None;
+        }
+        assert_eq!(inspect(out.path()).unwrap(), summary());
         let mut files = BTreeMap::new();
         for_each_entry(out.path(), |name, entry| {
             let mut content = String::new();
@@ -194,8 +191,9 @@ mod tests {
             let name = name.strip_prefix(FILES).unwrap_or(name);
             files.insert(name.to_owned(), content);
             Ok(())
-        })?;
-        Ok(files)
+        })
+        .unwrap();
+        Some(files)
     }
 
     /// As files of the data directory change: written beside, renamed over, one after the other.
@@ -218,18 +216,16 @@ mod tests {
             }
         };
         step(0);
-        let stop = AtomicBool::new(false);
+        let (stop, stopped) = mpsc::channel::<()>();
         thread::scope(|scope| {
-            scope.spawn(|| {
-                for number in 1.. {
-                    step(number);
-                    thread::sleep(Duration::from_millis(60));
-                    if stop.load(Ordering::SeqCst) {
-                        return;
-                    }
+            scope.spawn(move || {
+                let still = Duration::from_millis(60);
+                let mut numbers = 1..;
+                while stopped.recv_timeout(still) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    step(numbers.next().unwrap());
                 }
             });
-            let taken = (0..40).filter_map(|_| backed_up(dir.path()).ok());
+            let taken = (0..60).filter_map(|_| backed_up(dir.path()));
             let number = |files: &BTreeMap<PathBuf, String>, name: &str| {
                 files[Path::new(name)].parse::<u32>().unwrap()
             };
@@ -241,7 +237,7 @@ mod tests {
                     )
                 })
                 .collect();
-            stop.store(true, Ordering::SeqCst);
+            drop(stop);
             let is_one = |(first, second): &(u32, u32)| first == second || *first == second + 1;
             assert!(taken.iter().all(is_one), "{taken:?}");
             assert!(!taken.is_empty());

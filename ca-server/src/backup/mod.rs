@@ -14,12 +14,14 @@ use std::io::Seek as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::data_dir::LEDGER_DIR;
@@ -119,10 +121,19 @@ async fn write(
         path: data_dir.to_owned(),
         source,
     };
-    let mut out = out.try_clone().map_err(failed)?;
-    let dir = data_dir.to_owned();
-    let written = spawn_blocking(move || archive::write(&dir, &summary, rows_file, &mut out));
-    written.await.map_err(|ended| failed(ended.into()))?
+    for attempt in 0..MOST_ATTEMPTS {
+        sleep(PAUSE * attempt).await;
+        let (dir, summary) = (data_dir.to_owned(), summary.clone());
+        let rows = rows_file.try_clone().map_err(failed)?;
+        let mut out = out.try_clone().map_err(failed)?;
+        let written = spawn_blocking(move || archive::write(&dir, &summary, rows, &mut out));
+        if written.await.map_err(|ended| failed(ended.into()))?? {
+            return Ok(());
+        }
+    }
+    Err(BackupError::NeverStill {
+        path: data_dir.to_owned(),
+    })
 }
 
 fn spool_in(data_dir: &Path) -> Result<File, BackupError> {
@@ -213,4 +224,7 @@ pub enum BackupError {
 }
 
 const VERSION: u32 = 1;
+/// A step of a rotation changes files for some milliseconds; nobody changes them for seconds on end.
+const MOST_ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 const CHUNK: usize = 64 * 1024;
