@@ -103,6 +103,6 @@ impl Directory {
 }
 
 /// What the record has instead of a hash.
-const EMPTY: &str = "empty";
+pub(super) const EMPTY: &str = "empty";
 const GIVEN_UP: &str = "the rotation to these files was aborted: `ca-server rotate start` begins it again, other files another one";
 const REMOVAL_GIVEN_UP: &str = "the rotation away from the files that were here was aborted: `ca-server rotate start` begins it again; put them back";

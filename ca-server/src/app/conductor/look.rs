@@ -11,6 +11,7 @@ use tracing::warn;
 use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
+use super::directory::EMPTY;
 use super::directory::Failure;
 use super::looking::Hangs;
 use super::orders::Asked;
@@ -138,6 +139,20 @@ impl Conductor {
     pub(super) fn is_given_up(&self) -> bool {
         let aborted = self.record.aborted.as_deref();
         aborted.is_some() && aborted == self.directory.mark().as_deref()
+    }
+
+    /// What an abort turns away from: what is there, or, while nobody can see that, what the next signer came of.
+    pub(super) fn mark_of_what_waits(&self) -> Option<String> {
+        let unseen = || {
+            let next = self.record.next_signer()?;
+            let signs = self.record.active_signer()?;
+            match (signs.origin, next.origin) {
+                (_, Origin::PluggedIn) => self.vault.hash(&next.issuer).map(|it| it.to_string()),
+                (Origin::PluggedIn, Origin::SelfSigned) => Some(EMPTY.to_owned()),
+                (Origin::SelfSigned, Origin::SelfSigned) => None,
+            }
+        };
+        self.directory.mark().or_else(unseen)
     }
 
     /// What is there is known, and not what signs: as it is after a restart too.

@@ -120,7 +120,7 @@ impl Conductor {
                 let issuer = issuer.or(first).ok_or(CaError::NothingDrains)?;
                 record.retire(&issuer, &evidence, force.clone(), now)?
             }
-            Command::Abort => record.abort(self.directory.mark(), now)?,
+            Command::Abort => record.abort(self.mark_of_what_waits(), now)?,
             Command::Taint {
                 issuer,
                 deadline,

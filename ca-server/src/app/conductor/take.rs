@@ -124,7 +124,8 @@ impl Conductor {
             return;
         }
         self.signers.remove(&issuer);
-        if matches!(generation.source(), Source::PluggedIn { .. }) {
+        let is_ours = matches!(generation.source(), Source::SelfSigned { .. });
+        if !is_ours || self.may_be_stored(&issuer) {
             return;
         }
         match self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer) {
@@ -132,6 +133,14 @@ impl Conductor {
             Err(error) => {
                 warn!(%issuer, error = %report::chain_of(&error), "a self-signed signer that was not taken is left");
             }
+        }
+    }
+
+    /// A record that was written counts at the next start, although a disk failed right after it.
+    fn may_be_stored(&self, issuer: &Fingerprint) -> bool {
+        match super::store::read(&self.settings.data_dir) {
+            Ok(Some(stored)) => stored.signer(issuer).is_some(),
+            Ok(None) | Err(_) => true,
         }
     }
 

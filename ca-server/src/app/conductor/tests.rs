@@ -351,6 +351,25 @@ async fn files_that_were_given_up_look_the_same_across_a_restart_and_begin_again
 }
 
 #[tokio::test]
+async fn what_is_aborted_while_the_directory_cannot_be_read_stays_so_when_it_can() {
+    let scene = Scene::new();
+    scene.put_files();
+    let mut conductor = scene.open().await;
+    for change in [Scene::put_files, Scene::take_files_away] {
+        change(&scene);
+        conductor.look().await;
+        conductor.look().await;
+        assert!(conductor.record.next.is_some());
+        let gone = Err(io::Error::other("gone"));
+        conductor.take_what_was_read(gone, now()).await.unwrap();
+        conductor.ask(Command::Abort).await.unwrap();
+        conductor.look().await;
+        conductor.look().await;
+        assert_eq!(conductor.record.next, None);
+    }
+}
+
+#[tokio::test]
 async fn an_aborted_renewal_comes_again_when_half_of_the_time_is_over() {
     let scene = Scene::new();
     let mut conductor = scene.open().await;
