@@ -179,6 +179,37 @@ async fn a_backup_of_a_running_server_is_the_same_ca_in_another_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_taken_amid_rotations_start() {
+    let owner = Owner::new().await;
+    let data_dir = owner.ca.data_dir.clone();
+    let rotate = |what: &str| {
+        let mut command = Command::new(&binaries().ca_server);
+        let command = command.args(["rotate", what, "--data-dir"]).arg(&data_dir);
+        assert!(command.output().unwrap().status.success(), "{what}");
+    };
+    let taken = std::thread::scope(|scope| {
+        let rotations = scope.spawn(|| {
+            for _ in 0..12 {
+                rotate("start");
+                rotate("abort");
+            }
+        });
+        let mut taken = Vec::new();
+        while !rotations.is_finished() {
+            taken.push(owner.backup(&format!("{}.tar", taken.len()), &[]));
+        }
+        taken
+    });
+    assert!(taken.len() >= 3, "{}", taken.len());
+    for from in taken.iter().rev().take(5) {
+        let data_dir = from.with_extension("restored");
+        restored(from, &data_dir, &[]);
+        let ca = TestCa::start_with(on(&data_dir));
+        let _leaf = issue(&ca, &ca.token(CART)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_stopped_server_equals_that_of_a_running_one() {
     let mut owner = Owner::new().await;
     let running = owner.backup("running.tar", &[]);

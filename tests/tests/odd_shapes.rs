@@ -95,7 +95,7 @@ issuer() { req $1 $1; sign $1 $1 $2; }
 crl() {
   printf "[ca]\ndefault_ca=c\n[c]\ndatabase=$1.index\ndefault_md=sha256\ncrl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid:always\n" > $1.cnf
   touch $1.index
-  openssl ca -config $1.cnf -cert $1.pem -keyfile $1.key -gencrl -crldays 30 -out $1.crl 2>/dev/null
+  openssl ca -config $1.cnf -cert $1.pem -keyfile $1.key -gencrl ${2:--crldays 30} -out $1.crl 2>/dev/null
 }
 put() { cp $1.pem cacerts/ca-cert.pem; cp $1.key cacerts/ca-key.pem; chmod 600 cacerts/ca-key.pem; cp $2.pem cacerts/root-cert.pem; cat $1.pem ${3:-} > cacerts/cert-chain.pem; }
 "#;
@@ -170,6 +170,29 @@ fn webpki_agrees(chain: &[String], lists: &str) -> Result<(), webpki::Error> {
         None,
     );
     verified.map(|_path| ())
+}
+
+#[test]
+fn a_revocation_list_that_ends_while_it_is_given_out_is_told_everywhere() {
+    let work = Workshop::new();
+    work.run("root a root-a; issuer a-ca a; put a-ca a; crl a; crl a-ca '-crlsec 15'; cat a.crl a-ca.crl > cacerts/ca-crl.pem");
+    let ca = work.start();
+    assert!(ca.http_get("/metrics").1.contains("role=\"crl\""));
+    wait_for_line(&ca, &["WARN", "revocation list of CN=a-ca", "ended at"]);
+    for command in [&["status"][..], &["rotate", "status"]] {
+        let told = ca.operator(command);
+        assert!(
+            told.contains("warning: the revocation list of CN=a-ca"),
+            "{told}"
+        );
+        let json = ca.operator(&[command, &["--output", "json"]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["warnings"].as_array().unwrap().len(), 1, "{json}");
+    }
+    work.run("crl a-ca; cat a.crl a-ca.crl > t; mv t cacerts/ca-crl.pem");
+    wait_for(LIMIT, || {
+        (!ca.operator(&["status"]).contains("warning: the rev")).then_some(())
+    });
 }
 
 #[test]

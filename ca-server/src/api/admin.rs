@@ -105,6 +105,7 @@ impl AdminService for Admin {
             rotation_phase: rotation.phase,
             bundle_number: rotation.bundle_number,
             directory: rotation.directory,
+            warnings: rotation.warnings,
         }))
     }
 

@@ -59,14 +59,21 @@ pub(super) async fn refresh_jwks(issuers: Vec<Issuer>, metrics: Metrics) {
     }
 }
 
-/// Sets the expiry gauges for ever.
+/// Sets the expiry gauges for ever, and says once of each what is too late for gauges.
 pub(super) async fn note_expiries(
     reporter: Arc<Reporter>,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
 ) {
+    let mut said = Vec::new();
     loop {
-        metrics.note_certificates(&reporter.held(), reporter.generation(), clock.now());
+        let now = clock.now();
+        metrics.note_certificates(&reporter.held(), reporter.generation(), now);
+        let warnings = reporter.warnings(now);
+        for warning in warnings.iter().filter(|warning| !said.contains(*warning)) {
+            warn!("{warning}");
+        }
+        said = warnings;
         tokio::time::sleep(EXPIRIES).await;
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -174,7 +176,10 @@ impl House {
             self.metrics.clone(),
             self.stop.clone(),
         );
-        Ok((orders, tokio::spawn(works)))
+        // It syncs files and signs trial leaves: on a thread of its own nobody waits for that.
+        let runtime = Handle::current();
+        let works = spawn_blocking(move || runtime.block_on(works));
+        Ok((orders, works))
     }
 
     async fn start_serving(&self) -> Result<Arc<Serving>, ServeError> {

@@ -1,6 +1,7 @@
 //! How is it put together? Commands in, the house built, an exit status out.
 
 mod announce;
+mod aside;
 mod background;
 mod bundle_check;
 mod bundle_create;
@@ -11,6 +12,7 @@ mod doors;
 mod error;
 mod federation;
 mod house;
+mod lists;
 mod operator;
 mod promises;
 mod readiness;
@@ -21,8 +23,10 @@ mod watcher;
 
 use std::error::Error;
 use std::io::Write as _;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
 
 use crate::cli;
 use crate::cli::Command;
@@ -41,6 +45,13 @@ pub fn run(command: Command) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
+    let status = obey(command, &runtime);
+    // Whatever matters was awaited; a file that is read from a mount that is gone may never end.
+    runtime.shutdown_timeout(LAST_READS);
+    status
+}
+
+fn obey(command: Command, runtime: &Runtime) -> u8 {
     match command {
         Command::Serve(options) => exit(runtime.block_on(serve::serve(&options))),
         Command::Bundle(cli::Bundle::Check(options)) => match bundle_check::check(&options) {
@@ -91,3 +102,5 @@ fn failed(error: &dyn Error) -> u8 {
 
 /// What `status` exits with when the server runs but could not issue now.
 const NOT_READY: u8 = 4;
+/// How long threads are waited for that nobody waits for any more.
+const LAST_READS: Duration = Duration::from_secs(1);

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use proto::certificate::Certificate;
 use tracing::warn;
 
 use super::conductor::OtherSigner;
+use super::lists;
 use super::serving::Presented;
 use crate::api::admin::ServerStatus;
 use crate::api::admin::StatusReport;
@@ -33,7 +35,8 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// Every certificate held: those of the active signer, of those beside it, roots that no signer has, serving leaves.
+    /// Every certificate held: those of the active signer, of those beside it, roots that no signer has, serving leaves;
+    /// and the revocation lists that are given out.
     pub(super) fn held(&self) -> Vec<Held> {
         let generation = self.authority.current();
         let mut all = Vec::new();
@@ -45,11 +48,17 @@ impl Reporter {
         for root in generation.roots() {
             add_one(&mut all, held("retained-root", "", root));
         }
+        all.extend(lists::held(&generation));
         for serving in &self.serving {
             let serving = serving.load();
             all.extend(serving.iter().map(|presented| presented.held.clone()));
         }
         all
+    }
+
+    /// What somebody has to do about them before it is too late, or as it is.
+    pub(super) fn warnings(&self, now: SystemTime) -> Vec<String> {
+        lists::warnings(&self.authority.current(), now)
     }
 
     /// The number of the generation that holds them.

@@ -2,7 +2,6 @@
 //! regularly in any case: what is told is only a hint, the contents decide.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +17,8 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
+use super::aside::Aside;
+use super::aside::Begun;
 use super::conductor::Order;
 use crate::authority::bundle;
 
@@ -34,12 +35,13 @@ pub(super) struct Watched {
 /// Asks for a look after every change, and once in each interval, for ever.
 pub(super) async fn watch(watched: Watched, orders: mpsc::Sender<Order>) {
     let mut was_deaf = false;
+    let mut listening = Aside::new(LISTENS_WITHIN);
     loop {
         let (told, mut hints) = mpsc::channel(1);
         // Made anew each time: a directory may have come, gone or been replaced, and a dead watcher stays dead for
         // one interval at most. What happened before it was made is found by the look that follows.
         let watcher = match watched.asks_the_system {
-            true => start(&watched, told, &mut was_deaf).await,
+            true => start(&watched, told, &mut listening, &mut was_deaf).await,
             false => None,
         };
         if orders.send(Order::Look).await.is_err() {
@@ -67,11 +69,16 @@ pub(super) async fn watch(watched: Watched, orders: mpsc::Sender<Order>) {
 async fn start(
     watched: &Watched,
     told: mpsc::Sender<()>,
+    listening: &mut Aside<Result<RecommendedWatcher, notify::Error>>,
     was_deaf: &mut bool,
 ) -> Option<RecommendedWatcher> {
     let dir = watched.dir.clone();
-    let started = spawn_blocking(move || listen(&dir, told)).await;
-    let started = started.unwrap_or_else(|ended| Err(io::Error::from(ended).into()));
+    // Links are followed for that, on a mount that may be gone.
+    let started = match listening.begin(move || listen(&dir, told)) {
+        Begun::Now | Begun::Before => listening.ended().await,
+        Begun::Hangs => Err(listening.no_answer()),
+    };
+    let started = started.unwrap_or_else(|ended| Err(ended.into()));
     match (&started, *was_deaf) {
         (Err(error), false) => {
             warn!(%error, interval = ?watched.interval, "the system does not tell of changes; looking regularly instead");
@@ -131,6 +138,8 @@ fn concerns(event: &notify::Event, places: &BTreeSet<PathBuf>) -> bool {
     !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_ours))
 }
 
+/// As long as a look may take.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

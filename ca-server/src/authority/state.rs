@@ -130,6 +130,16 @@ pub enum StateError {
         /// What the system said.
         source: io::Error,
     },
+    /// The content contradicts itself.
+    #[error("{} contradicts itself: {found}; restore it from a backup, or {otherwise}", path.display())]
+    Contradictory {
+        /// The file.
+        path: PathBuf,
+        /// What was seen.
+        found: String,
+        /// What can be done without a backup, and what that means.
+        otherwise: &'static str,
+    },
     /// The content is not what was written there.
     #[error("{} is damaged: restore it from a backup", path.display())]
     Malformed {

@@ -45,7 +45,7 @@ impl Vault {
     ) -> Result<(), VaultError> {
         self.recover(issuer, now);
         let to = self.path(issuer);
-        let kept = Content::read(&to).ok().and_then(|kept| kept.hash());
+        let kept = self.hash(issuer);
         if kept.is_some() && kept == content.hash() {
             return Ok(());
         }
@@ -78,6 +78,13 @@ impl Vault {
             generation: loaded.generation.with_source(Source::PluggedIn { dir }),
             ..loaded
         }))
+    }
+
+    /// The hash of the files that the copy of `issuer` was made of; `None` where there is none, or it cannot be read.
+    #[must_use]
+    pub fn hash(&self, issuer: &Fingerprint) -> Option<Fingerprint> {
+        let kept = Content::read(&self.path(issuer)).ok()?;
+        kept.hash()
     }
 
     /// Removes the copy of `issuer`, with its key. Fine where there is none.

@@ -4,6 +4,7 @@
 
 mod archive;
 mod restore;
+mod survey;
 
 use std::fmt;
 use std::fs::File;
@@ -13,11 +14,14 @@ use std::io::Seek as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::data_dir::LEDGER_DIR;
@@ -63,7 +67,7 @@ impl Source {
             source,
         })?;
         let (chunks, stream) = mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
+        spawn_blocking(move || {
             loop {
                 let mut chunk = vec![0; CHUNK];
                 let sent = match spool.read(&mut chunk) {
@@ -113,7 +117,23 @@ async fn write(
         with_keys: !without_keys,
         ledger_rows: rows,
     };
-    archive::write(data_dir, &summary, rows_file, out)
+    let failed = |source| BackupError::Io {
+        path: data_dir.to_owned(),
+        source,
+    };
+    for attempt in 0..MOST_ATTEMPTS {
+        sleep(PAUSE * attempt).await;
+        let (dir, summary) = (data_dir.to_owned(), summary.clone());
+        let rows = rows_file.try_clone().map_err(failed)?;
+        let mut out = out.try_clone().map_err(failed)?;
+        let written = spawn_blocking(move || archive::write(&dir, &summary, rows, &mut out));
+        if written.await.map_err(|ended| failed(ended.into()))?? {
+            return Ok(());
+        }
+    }
+    Err(BackupError::NeverStill {
+        path: data_dir.to_owned(),
+    })
 }
 
 fn spool_in(data_dir: &Path) -> Result<File, BackupError> {
@@ -189,6 +209,12 @@ pub enum BackupError {
         /// Its version.
         found: u32,
     },
+    /// The files changed during each copy, so that there is none of one moment.
+    #[error("the files in {} change all the time, so that none of the copies is of one moment; see `ca-server rotate status`, and try again", path.display())]
+    NeverStill {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// There is something where the restored data should go.
     #[error("{} is not empty; restore into a new directory, or only the ledger with --ledger-only", path.display())]
     NotEmpty {
@@ -198,4 +224,7 @@ pub enum BackupError {
 }
 
 const VERSION: u32 = 1;
+/// A step of a rotation changes files for some milliseconds; nobody changes them for seconds on end.
+const MOST_ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 const CHUNK: usize = 64 * 1024;

@@ -23,7 +23,7 @@ pub enum Rotate {
     ///
     /// With --auto the new one signs as soon as everybody who serves a leaf knows it, and the old one leaves as soon as
     /// no leaf needs it; without, `rotate activate` and `rotate retire` do that, each behind the same gate. A plugged-in
-    /// CA is rotated by putting the new files into --root-ca-dir.
+    /// CA is rotated by putting the new files into --root-ca-dir; what was aborted there begins again with this.
     #[command(
         after_help = "Example:\n  ca-server rotate start --auto --renew-within 2h\n  ca-server rotate status --watch"
     )]
@@ -41,7 +41,9 @@ pub enum Rotate {
     Retire(RotateRetire),
     /// Stay with the signer that is active: a next one that never signed is forgotten, its roots leave the trust bundle.
     ///
-    /// The same files in --root-ca-dir do not start again. After activation, give the files of the old one again instead.
+    /// The same files in --root-ca-dir, or their removal, do not start again until others were there or `rotate start`
+    /// says so; a renewal by age comes again when half of what the active signer has left is over. After activation, give
+    /// the files of the old one again instead.
     Abort(RotateAbort),
     /// Say that a signer's key is compromised: the CA turns away from it by itself, and agents renew now.
     ///

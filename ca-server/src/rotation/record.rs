@@ -40,8 +40,12 @@ pub struct Record {
     /// From when on agents are told to renew; never set before the activation that makes it useful.
     #[serde(with = "text::option_time", default)]
     pub renew_since: Option<SystemTime>,
-    /// Hash of the operator's directory whose rotation was aborted: the same files do not start it again.
+    /// Hash of the operator's directory whose rotation was aborted, or `empty` where that was their removal: the same
+    /// files do not start it again.
     pub aborted: Option<String>,
+    /// Until when our own signer is not renewed because of its age, for an operator aborted that.
+    #[serde(with = "text::option_time", default)]
+    pub renewal_put_off: Option<SystemTime>,
     /// Keys (SHA-256 of `SubjectPublicKeyInfo`) that were ever tainted and are never loaded again.
     #[serde(with = "text::list", default)]
     pub tainted_keys: Vec<Fingerprint>,
@@ -102,6 +106,7 @@ impl Record {
             renew_within: None,
             renew_since: None,
             aborted: None,
+            renewal_put_off: None,
             tainted_keys: Vec::new(),
             dropped_roots: Vec::new(),
             dropped_issuers: Vec::new(),
@@ -228,12 +233,27 @@ impl Record {
     /// once.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
+        self.contradiction().is_none()
+    }
+
+    /// What in the record contradicts the rest of it; only in a file that was edited or damaged.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
         let issuers = unique(self.signers.iter().map(|signer| signer.issuer));
-        issuers.len() == self.signers.len()
-            && issuers.contains(&self.active)
-            && self
-                .next
-                .is_none_or(|next| next != self.active && issuers.contains(&next))
+        let (active, next) = (self.active, self.next);
+        if issuers.len() != self.signers.len() {
+            return Some("a signer is listed twice".to_owned());
+        }
+        if !issuers.contains(&active) {
+            return Some(format!("{active} signs and is not among the signers"));
+        }
+        match next {
+            Some(next) if next == active => Some(format!("{next} signs and is to sign next")),
+            Some(next) if !issuers.contains(&next) => Some(format!(
+                "{next} is to sign next and is not among the signers"
+            )),
+            _ => None,
+        }
     }
 }
 

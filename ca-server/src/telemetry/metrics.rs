@@ -60,7 +60,7 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// `root`, `issuer`, `intermediate`, `serving`; the same of a signer that is `next-` or `draining-`;
-    /// `retained-root`.
+    /// `retained-root`; `crl` for a revocation list that is given out, whose issuer is the subject.
     pub role: &'static str,
     /// Whether it belongs to the signer that is active, or is presented now.
     pub active: bool,

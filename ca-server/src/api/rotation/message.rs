@@ -44,6 +44,7 @@ pub fn status_message(report: &Report, now: SystemTime) -> signet::RotationStatu
             .renew_within
             .and_then(|within| within.try_into().ok()),
         now: Some(now.into()),
+        warnings: report.warnings.clone(),
     }
 }
 

@@ -46,13 +46,35 @@ impl Directory {
         is_news
     }
 
-    /// Notes that what is there is what is loaded.
+    /// Notes that what is there was loaded.
     pub(super) fn note_loaded(&mut self, hash: Option<Fingerprint>) {
-        if hash.is_some() && self.loaded != hash {
+        if hash.is_some() {
             self.reloads += 1;
         }
         self.loaded = hash;
         self.failure = None;
+    }
+
+    /// Notes that what is there is not to be loaded, and that `loaded` is in force.
+    pub(super) fn note_given_up(&mut self, loaded: Option<Fingerprint>) {
+        self.loaded = loaded;
+        self.failure = (self.on_disk != loaded).then(|| Failure {
+            hash: self.on_disk,
+            message: match self.on_disk {
+                Some(_) => GIVEN_UP.to_owned(),
+                None => REMOVAL_GIVEN_UP.to_owned(),
+            },
+        });
+    }
+
+    /// How the record remembers what is there: the hash of the files, or that they were taken away; `None` as long as
+    /// nobody could see.
+    pub(super) fn mark(&self) -> Option<String> {
+        match (self.on_disk, self.empty_since) {
+            (Some(hash), _) => Some(hash.to_string()),
+            (None, Some(_)) => Some(EMPTY.to_owned()),
+            (None, None) => None,
+        }
     }
 
     pub(super) fn counts(&self) -> DirectoryCounts {
@@ -79,3 +101,8 @@ impl Directory {
         }
     }
 }
+
+/// What the record has instead of a hash.
+pub(super) const EMPTY: &str = "empty";
+const GIVEN_UP: &str = "the rotation to these files was aborted: `ca-server rotate start` begins it again, other files another one";
+const REMOVAL_GIVEN_UP: &str = "the rotation away from the files that were here was aborted: `ca-server rotate start` begins it again; put them back";

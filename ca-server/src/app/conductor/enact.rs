@@ -66,6 +66,7 @@ impl Conductor {
         self.authority.replace(generation);
         self.changes.send_replace(self.authority.current().number());
         self.forget_retired()?;
+        self.destroy_leftovers();
         let others = self.signers.others(&self.record);
         self.others.store(Arc::new(others));
         self.note_anchors(now)?;

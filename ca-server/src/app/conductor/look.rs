@@ -4,37 +4,65 @@ use std::io;
 use std::time::SystemTime;
 
 use proto::certificate::Fingerprint;
-use tokio::task::spawn_blocking;
 use tracing::debug;
 use tracing::error;
-use tracing::info;
 use tracing::warn;
 
 use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
+use super::directory::EMPTY;
 use super::directory::Failure;
-use crate::authority::Generation;
-use crate::authority::Source;
-use crate::authority::bundle::BundleError;
+use super::looking::Hangs;
+use super::orders::Asked;
 use crate::authority::bundle::Content;
-use crate::authority::self_signed;
+use crate::rotation::Command;
 use crate::rotation::Origin;
-use crate::rotation::Record;
-use crate::rotation::Refusal;
-use crate::x509::SystemEntropy;
 
 impl Conductor {
-    /// Looks at the operator's directory, and takes what is new there. What does not work is noted, and tried again at
-    /// the next look: a disk may have room then, a date may have come.
-    pub(super) async fn look(&mut self, now: SystemTime) -> Result<(), CaError> {
+    /// Has the operator's directory read; what is there is taken when it was.
+    pub(super) async fn begin_look(&mut self, asked: Option<Asked>, now: SystemTime) {
+        let begun = self.looking.begin(&self.settings.root_ca_dir, asked);
+        if let Err(Hangs { error, asked }) = begun {
+            self.note_unreadable(&error);
+            self.tell(asked, now).await;
+        }
+    }
+
+    /// Takes what was read, tells whoever waited for it, and reads again what may have changed meanwhile.
+    pub(super) async fn finish_look(&mut self, read: io::Result<Content>, now: SystemTime) {
+        if let Err(error) = self.take_what_was_read(read, now).await {
+            warn!(error = %report::chain_of(&error), "the CA bundle could not be taken; trying again");
+        }
+        let waiting = self.looking.take_waiting();
+        self.tell(waiting, now).await;
+        if let Err((error, waiting)) = self.looking.begin_again(&self.settings.root_ca_dir) {
+            self.note_unreadable(&error);
+            self.tell(waiting, now).await;
+        }
+    }
+
+    /// The directory is not what it was when they asked: now they hear how things stand.
+    async fn tell(&mut self, waiting: impl IntoIterator<Item = Asked>, now: SystemTime) {
+        for asked in waiting {
+            let answer = self.answer(&Command::Reload, false, now).await;
+            // Whoever asked may have gone away.
+            drop(asked.answer.send(answer));
+        }
+    }
+
+    /// Takes what is new in the operator's directory. What does not work is noted, and tried again at the next look: a
+    /// disk may have room then, a date may have come.
+    pub(super) async fn take_what_was_read(
+        &mut self,
+        read: io::Result<Content>,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
         if self.unfinished {
             self.enact(now).await?;
         }
         self.directory.looks += 1;
-        let dir = self.settings.root_ca_dir.clone();
-        let read = spawn_blocking(move || Content::read(&dir)).await;
-        let content = match read.unwrap_or_else(|ended| Err(ended.into())) {
+        let content = match read {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 debug!(%error, "the CA bundle is looked at again");
@@ -81,17 +109,24 @@ impl Conductor {
 
     /// One that is there without any of the files is a removal, when it still is so an interval later.
     async fn note_empty(&mut self, now: SystemTime) {
+        let elapsed = self.started.elapsed();
+        let since = *self.directory.empty_since.get_or_insert(elapsed);
         if !self.is_plugged_in() {
             self.directory.note_loaded(None);
             return;
         }
-        let elapsed = self.started.elapsed();
-        let since = *self.directory.empty_since.get_or_insert(elapsed);
-        // Hints may come one upon the other while files are moved away and new ones in.
-        if elapsed <= since || elapsed - since < self.settings.reload_interval {
+        if self.is_given_up() {
+            self.note_given_up();
             return;
         }
-        match self.go_self_signed(now).await {
+        // Hints may come one upon the other while files are moved away and new ones in.
+        let is_early = elapsed <= since || elapsed - since < self.settings.reload_interval;
+        if is_early || self.patience.holds_at(elapsed) {
+            return;
+        }
+        let removed = self.go_self_signed(now).await;
+        self.patience.note(&removed, elapsed);
+        match removed {
             Ok(()) => {
                 warn!(dir = %self.settings.root_ca_dir.display(), "the CA bundle was removed: going over to the self-signed CA");
                 self.directory.note_loaded(None);
@@ -100,155 +135,38 @@ impl Conductor {
         }
     }
 
-    async fn go_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
-        let active = self.record.active_signer();
-        if active.is_some_and(|signer| signer.origin == Origin::SelfSigned) {
-            let record = self.record.abort(None, now)?;
-            return self.commit(record, now).await;
-        }
-        let generation = self.dormant_or_new_root(now)?;
-        self.introduce(generation, true, now).await
+    /// Whether what is there is what an operator turned away from: the same files, or their removal.
+    pub(super) fn is_given_up(&self) -> bool {
+        let aborted = self.record.aborted.as_deref();
+        aborted.is_some() && aborted == self.directory.mark().as_deref()
     }
 
-    fn dormant_or_new_root(&mut self, now: SystemTime) -> Result<Generation, CaError> {
-        let held = self
-            .record
-            .signers
-            .iter()
-            .rev()
-            .find(|signer| signer.origin == Origin::SelfSigned && signer.tainted.is_none());
-        let held = held.and_then(|signer| self.signers.get(&signer.issuer));
-        if let Some(held) = held {
-            return Ok(held.as_ref().clone());
-        }
-        Ok(self_signed::make_root(
-            &self.settings.data_dir,
-            &self.settings.trust_domain,
-            now,
-            &SystemEntropy,
-        )?)
-    }
-
-    async fn take_if_new(&mut self, content: &Content, hash: Fingerprint, now: SystemTime) {
-        let is_aborted = self.record.aborted.as_deref() == Some(&hash.to_string());
-        if self.directory.loaded == Some(hash) || is_aborted {
-            self.directory.failure = None;
-            return;
-        }
-        match self.take(content, now).await {
-            Ok(()) => self.directory.note_loaded(Some(hash)),
-            Err(error) => self.note_failure(Some(hash), report::chain_of(&error)),
-        }
-    }
-
-    /// May be done again after it failed, however far it came.
-    async fn take(&mut self, content: &Content, now: SystemTime) -> Result<(), CaError> {
-        let loaded = content.load(now)?;
-        let issuer = loaded.generation.issuer().fingerprint();
-        if loaded.expired.is_some() && self.record.active != issuer {
-            let report = Box::new(loaded.report);
-            return Err(BundleError::Refused { report }.into());
-        }
-        let record = self.after_introducing(&loaded.generation, true, now)?;
-        // Only what may come is copied, and it is copied before anything depends on it.
-        if self.settings.keeps_copies {
-            self.vault.keep(content, &issuer, now)?;
-        }
-        self.adopt(loaded.generation, record, now).await?;
-        report::bundle_warnings(&loaded.report);
-        info!(%issuer, "CA bundle loaded");
-        self.destroy_leftovers();
-        Ok(())
-    }
-
-    /// Takes `generation` as the next signer, or what is new about one that is held.
-    pub(super) async fn introduce(
-        &mut self,
-        generation: Generation,
-        auto: bool,
-        now: SystemTime,
-    ) -> Result<(), CaError> {
-        let record = self.after_introducing(&generation, auto, now)?;
-        // Files that were given up stay so, whoever else comes.
-        let aborted = self.record.aborted.clone();
-        let record = Record { aborted, ..record };
-        self.adopt(generation, record, now).await
-    }
-
-    fn after_introducing(
-        &self,
-        generation: &Generation,
-        auto: bool,
-        now: SystemTime,
-    ) -> Result<Record, CaError> {
-        let signer = self.admit(generation, now)?;
-        let known = match self.record.signer(&signer.issuer) {
-            Some(_) => self.record.refresh(signer.clone(), now)?,
-            None => self.record.clone(),
+    /// What an abort turns away from: what is there, or, while nobody can see that, what the next signer came of.
+    pub(super) fn mark_of_what_waits(&self) -> Option<String> {
+        let unseen = || {
+            let next = self.record.next_signer()?;
+            let signs = self.record.active_signer()?;
+            match (signs.origin, next.origin) {
+                (_, Origin::PluggedIn) => self.vault.hash(&next.issuer).map(|it| it.to_string()),
+                (Origin::PluggedIn, Origin::SelfSigned) => Some(EMPTY.to_owned()),
+                (Origin::SelfSigned, Origin::SelfSigned) => None,
+            }
         };
-        match known.introduce(signer, auto, now) {
-            // The same signer with other roots beside it, or nothing new at all.
-            Err(Refusal::AlreadyActive { .. } | Refusal::AlreadyNext { .. }) => Ok(Record {
-                aborted: None,
-                ..known
-            }),
-            introduced => Ok(introduced?),
-        }
+        self.directory.mark().or_else(unseen)
     }
 
-    async fn adopt(
-        &mut self,
-        generation: Generation,
-        record: Record,
-        now: SystemTime,
-    ) -> Result<(), CaError> {
-        let issuer = generation.issuer().fingerprint();
-        let is_ours = matches!(generation.source(), Source::SelfSigned { .. });
-        let was_held = self.signers.get(&issuer).is_some();
-        self.signers.put(generation);
-        let adopted = match record == self.record {
-            true => self.enact(now).await,
-            false => self.commit(record, now).await,
+    /// What is there is known, and not what signs: as it is after a restart too.
+    pub(super) fn note_given_up(&mut self) {
+        let signs = self.record.active_signer();
+        let is_operators = signs.is_some_and(|signer| signer.origin == Origin::PluggedIn);
+        let loaded = match is_operators {
+            true => self.vault.hash(&self.record.active),
+            false => None,
         };
-        if adopted.is_err() && !was_held && self.record.signer(&issuer).is_none() {
-            self.signers.remove(&issuer);
-            // Each new attempt makes another one.
-            if is_ours {
-                self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer)?;
-            }
-        }
-        adopted
+        self.directory.note_given_up(loaded);
     }
 
-    /// Nobody would know of copies of keys that a crash left.
-    pub(super) fn destroy_leftovers(&self) {
-        let signers = &self.record.signers;
-        let held: Vec<Fingerprint> = signers.iter().map(|signer| signer.issuer).collect();
-        let roots = signers.iter().map(|signer| signer.root);
-        let known: Vec<Fingerprint> = roots.chain(self.record.dropped_roots.clone()).collect();
-        match self_signed::remove_leftovers(&self.settings.data_dir, &held, &known) {
-            Ok(removed) => {
-                for issuer in removed {
-                    info!(%issuer, "a self-signed signer that nobody needs was destroyed");
-                }
-            }
-            Err(error) => {
-                warn!(error = %report::chain_of(&error), "self-signed signers that nobody needs are left");
-            }
-        }
-        match self.vault.destroy_others(&held) {
-            Ok(0) => {}
-            Ok(copies) => info!(
-                copies,
-                "copies of CA bundles that nobody needs were destroyed"
-            ),
-            Err(error) => {
-                warn!(error = %report::chain_of(&error), "copies of CA bundles that nobody needs are left");
-            }
-        }
-    }
-
-    fn note_failure(&mut self, hash: Option<Fingerprint>, message: String) {
+    pub(super) fn note_failure(&mut self, hash: Option<Fingerprint>, message: String) {
         let failure = Failure {
             hash,
             message: message.clone(),

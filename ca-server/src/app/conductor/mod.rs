@@ -8,13 +8,18 @@ mod admit;
 mod directory;
 mod enact;
 mod look;
+mod looking;
 mod orders;
+mod patience;
 mod publication;
+mod roots;
 mod signers;
 mod start;
 mod store;
+mod take;
 mod upkeep;
 
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::authority::Authority;
+use crate::authority::bundle::Content;
 use crate::authority::polls::Polls;
 use crate::authority::state::State;
 use crate::authority::state::StateError;
@@ -44,6 +50,8 @@ use crate::rotation::Limits;
 use crate::rotation::Record;
 use crate::telemetry::metrics::Metrics;
 
+use looking::Looking;
+use patience::Patience;
 use publication::Withheld;
 
 pub use admit::NotAdmitted;
@@ -81,6 +89,9 @@ pub(super) struct Conductor {
     record: Record,
     signers: Signers,
     directory: Directory,
+    looking: Looking,
+    /// With what we make by ourselves.
+    patience: Patience,
     changes: watch::Sender<u64>,
     polls: Arc<Polls>,
     gate_time: GateTime,
@@ -95,6 +106,16 @@ pub(super) struct Conductor {
     awaited: Awaited,
     /// The signers beside the active one, for whoever lists what is held.
     others: Arc<ArcSwap<Vec<OtherSigner>>>,
+}
+
+/// Why the conductor does something.
+enum Woken {
+    /// Somebody wants something.
+    Order(Order),
+    /// The operator's directory was read, or could not be.
+    Read(io::Result<Content>),
+    /// Nobody is left who could want anything.
+    Alone,
 }
 
 impl Conductor {
@@ -128,16 +149,19 @@ impl Conductor {
     ) {
         self.note(&metrics);
         loop {
-            let order = tokio::select! {
+            let pause = self.pause();
+            let woken = tokio::select! {
                 () = stop.cancelled() => return,
-                order = orders.recv() => order,
-                () = tokio::time::sleep(self.pause()) => Some(Order::Tick),
-            };
-            let Some(order) = order else {
-                return;
+                read = self.looking.ended() => Woken::Read(read),
+                order = orders.recv() => order.map_or(Woken::Alone, Woken::Order),
+                () = tokio::time::sleep(pause) => Woken::Order(Order::Tick),
             };
             let now = self.read_clocks(clock.now());
-            self.obey(order, now).await;
+            match woken {
+                Woken::Alone => return,
+                Woken::Read(read) => self.finish_look(read, now).await,
+                Woken::Order(order) => self.obey(order, now).await,
+            }
             if let Err(error) = self.bring_up_to_date(now).await {
                 warn!(error = %super::report::chain_of(&error), "not all that is due was done; trying again");
             }
@@ -181,3 +205,6 @@ pub(super) fn stored_record(data_dir: &Path) -> Result<Option<Record>, StateErro
 
 const UNDER_WAY: Duration = Duration::from_millis(500);
 const STEADY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

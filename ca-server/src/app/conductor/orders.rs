@@ -1,24 +1,19 @@
 //! What may be asked of the conductor? Looks, timers, and what operators want.
 
-use std::time::Duration;
 use std::time::SystemTime;
 
 use proto::certificate::Fingerprint;
 use tokio::sync::oneshot;
-use tracing::warn;
 
 use super::super::ca::CaError;
-use super::super::report;
+use super::super::lists;
 use super::Conductor;
 use super::upkeep::Seen;
-use crate::authority::Source;
-use crate::authority::self_signed;
 use crate::rotation::Command;
 use crate::rotation::Evidence;
 use crate::rotation::Phase;
 use crate::rotation::Record;
 use crate::rotation::Report;
-use crate::x509::SystemEntropy;
 
 /// Something to do.
 #[derive(Debug)]
@@ -40,13 +35,24 @@ pub(in crate::app) struct Asked {
     pub(in crate::app) answer: oneshot::Sender<Result<Report, CaError>>,
 }
 
+impl Asked {
+    fn is_start(&self) -> bool {
+        matches!(self.command, Command::Start { .. }) && !self.dry_run
+    }
+}
+
 impl Conductor {
     pub(super) async fn obey(&mut self, order: Order, now: SystemTime) {
         match order {
             Order::Tick => {}
-            Order::Look => {
-                if let Err(error) = self.look(now).await {
-                    warn!(error = %report::chain_of(&error), "the CA bundle could not be taken; trying again");
+            Order::Look => self.begin_look(None, now).await,
+            Order::Asked(asked) if asked.command == Command::Reload && !asked.dry_run => {
+                self.begin_look(Some(asked), now).await;
+            }
+            Order::Asked(asked) if asked.is_start() && self.resumes() => {
+                match self.resume(now).await {
+                    Ok(()) => self.begin_look(Some(asked), now).await,
+                    Err(error) => drop(asked.answer.send(Err(error))),
                 }
             }
             Order::Asked(asked) => {
@@ -57,7 +63,8 @@ impl Conductor {
         }
     }
 
-    async fn answer(
+    /// What a `Reload` asks for was done before it is answered.
+    pub(super) async fn answer(
         &mut self,
         command: &Command,
         dry_run: bool,
@@ -70,27 +77,32 @@ impl Conductor {
         let seen = self.see().await?;
         if dry_run {
             let record = self.after(command, &seen, now)?;
-            return Ok(self.report(&record, &seen.evidence(self)));
+            return Ok(self.report(&record, &seen.evidence(self), now));
         }
         match command {
-            Command::Report => {}
-            Command::Reload => self.look(now).await?,
+            Command::Report | Command::Reload => {}
             Command::Start { auto, renew_within } => {
                 self.start_self_signed(*auto, *renew_within, now).await?;
             }
             Command::Taint { issuer, .. } => {
                 let record = self.after(command, &seen, now)?;
-                let record = self.away_from_tainted(*issuer, record, now)?;
-                self.commit(record, now).await?;
+                self.turn_away_from(*issuer, record, now).await?;
             }
-            Command::Activate { .. } | Command::Retire { .. } | Command::Abort => {
+            Command::Activate { .. } | Command::Retire { .. } => {
                 let record = self.after(command, &seen, now)?;
                 self.commit(record, now).await?;
+            }
+            Command::Abort => {
+                let record = self.after(command, &seen, now)?;
+                self.commit(record, now).await?;
+                if self.is_given_up() {
+                    self.note_given_up();
+                }
             }
         }
         self.bring_up_to_date(now).await?;
         let seen = self.see().await?;
-        Ok(self.report(&self.record, &seen.evidence(self)))
+        Ok(self.report(&self.record, &seen.evidence(self), now))
     }
 
     /// The record after `command`, as far as that needs no new keys.
@@ -109,10 +121,7 @@ impl Conductor {
                 let issuer = issuer.or(first).ok_or(CaError::NothingDrains)?;
                 record.retire(&issuer, &evidence, force.clone(), now)?
             }
-            Command::Abort => {
-                let hash = self.directory.on_disk.map(|hash| hash.to_string());
-                record.abort(hash, now)?
-            }
+            Command::Abort => record.abort(self.mark_of_what_waits(), now)?,
             Command::Taint {
                 issuer,
                 deadline,
@@ -124,63 +133,14 @@ impl Conductor {
         })
     }
 
-    async fn start_self_signed(
-        &mut self,
-        auto: bool,
-        renew_within: Option<Duration>,
-        now: SystemTime,
-    ) -> Result<(), CaError> {
-        self.check_start()?;
-        let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
-        let made = self_signed::make_root(data_dir, domain, now, &SystemEntropy)?;
-        // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
-        let record = self.record.introduce(self.admit(&made, now)?, auto, now)?;
-        let record = record.distribute(now)?;
-        let record = match renew_within {
-            Some(within) => record.hasten(within, now),
-            None => record,
-        };
-        self.signers.put(made);
-        self.commit(record, now).await
-    }
-
-    /// Whether a new self-signed root may be brought in now.
-    fn check_start(&self) -> Result<(), CaError> {
-        let active = self.authority.current();
-        if matches!(active.source(), Source::PluggedIn { .. }) {
-            let dir = self.settings.root_ca_dir.clone();
-            return Err(CaError::BringFiles { dir });
-        }
-        match self.record.next {
-            Some(next) => Err(CaError::UnderWay { next }),
-            None => Ok(()),
-        }
-    }
-
-    /// With a tainted key in use and nobody to give way to, a self-signed CA brings a new root by itself; in the same
-    /// step, so that no agent is told to distrust the one root that it knows.
-    fn away_from_tainted(
-        &mut self,
-        issuer: Fingerprint,
-        record: Record,
-        now: SystemTime,
-    ) -> Result<Record, CaError> {
-        let is_alone = record.active == issuer && record.next.is_none();
-        if !is_alone || matches!(self.authority.current().source(), Source::PluggedIn { .. }) {
-            return Ok(record);
-        }
-        let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
-        let made = self_signed::make_root(data_dir, domain, now, &SystemEntropy)?;
-        let record = record.introduce(self.admit(&made, now)?, true, now)?;
-        self.signers.put(made);
-        Ok(record.distribute(now)?)
-    }
-
-    fn report(&self, record: &Record, evidence: &Evidence<'_>) -> Report {
+    fn report(&self, record: &Record, evidence: &Evidence<'_>, now: SystemTime) -> Report {
         let settings = &self.settings;
         let longest = settings.rotation_ttl.min(settings.limits.max_ttl);
         let longest = record.renew_within.unwrap_or(longest).min(longest);
-        Report::of(record, evidence, longest, self.directory.figures())
+        Report {
+            warnings: lists::warnings(&self.authority.current(), now),
+            ..Report::of(record, evidence, longest, self.directory.figures())
+        }
     }
 }
 

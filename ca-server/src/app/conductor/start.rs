@@ -1,5 +1,6 @@
 //! With which signer does a start begin? The one of the record; without a record, what is found.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -14,9 +15,12 @@ use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
 use super::Directory;
+use super::Looking;
+use super::Patience;
 use super::Settings;
 use super::Signers;
 use super::Withheld;
+use super::looking::READS_WITHIN;
 use super::signers::describe;
 use super::signers::load;
 use super::store;
@@ -52,9 +56,13 @@ pub(in crate::app) async fn open_ca(
     let vault = Vault::of(&settings.data_dir);
     let polls = Arc::new(Polls::open(&settings.data_dir, now));
     let stored = store::read(&settings.data_dir)?;
+    let mut looking = Looking::new(READS_WITHIN);
+    // The first reading cannot find one that hangs.
+    let _begun = looking.begin(&settings.root_ca_dir, None);
+    let read = looking.ended().await;
     let found = match stored {
-        Some(record) => from_record(&settings, &mut state, record, new_root, now)?,
-        None => from_files(&settings, &mut state, &vault, new_root, now)?,
+        Some(record) => from_record(&settings, &mut state, record, (new_root, &read), now)?,
+        None => from_files(&settings, &mut state, &vault, (new_root, &read), now)?,
     };
     let active = found.signers.get(&found.record.active).map(AsRef::as_ref);
     let active = active.or(found.replacement.as_ref());
@@ -71,6 +79,8 @@ pub(in crate::app) async fn open_ca(
         record: found.record,
         signers: found.signers,
         directory: found.directory,
+        looking,
+        patience: Patience::default(),
         changes: watch::Sender::new(1),
         polls,
         gate_time: GateTime::start(now, std::time::Duration::ZERO),
@@ -85,11 +95,8 @@ pub(in crate::app) async fn open_ca(
         conductor.replace_lost(replacement, now).await?;
     }
     conductor.enact(now).await?;
-    conductor.destroy_leftovers();
     // The signer works: what else there is to do is tried again while it serves.
-    if let Err(error) = conductor.look(now).await {
-        warn!(error = %report::chain_of(&error), "the CA bundle could not be taken; trying again");
-    }
+    conductor.finish_look(read, now).await;
     if let Err(error) = conductor.bring_up_to_date(now).await {
         warn!(error = %report::chain_of(&error), "not all that is due was done; trying again");
     }
@@ -111,7 +118,7 @@ fn from_record(
     settings: &Settings,
     state: &mut State,
     record: Record,
-    new_root: NewRoot,
+    (new_root, read): (NewRoot, &io::Result<Content>),
     now: SystemTime,
 ) -> Result<Found, CaError> {
     let mut signers = Signers::default();
@@ -130,15 +137,21 @@ fn from_record(
         directory: Directory::default(),
         replacement: None,
     };
-    found.read_directory(settings, now);
+    found.take_what_was_read(settings, read, now);
     found.make_self_signed(settings, state, new_root, now)?;
     Ok(found)
 }
 
 impl Found {
     /// The operator's files may be those of the active signer, or what is to take its place.
-    fn read_directory(&mut self, settings: &Settings, now: SystemTime) {
-        let loaded = match bundle::load(&settings.root_ca_dir, now) {
+    fn take_what_was_read(
+        &mut self,
+        settings: &Settings,
+        read: &io::Result<Content>,
+        now: SystemTime,
+    ) {
+        let loaded = content_of(settings, read).and_then(|content| content.load(now));
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 // With a copy, this is for the first look to say.
@@ -180,13 +193,15 @@ fn from_files(
     settings: &Settings,
     state: &mut State,
     vault: &Vault,
-    new_root: NewRoot,
+    (new_root, read): (NewRoot, &io::Result<Content>),
     now: SystemTime,
 ) -> Result<Found, CaError> {
-    let plugged_in = !matches!(bundle::detect(&settings.root_ca_dir)?, Presence::Absent);
     let mut directory = Directory::default();
-    let generation = match plugged_in {
-        true => plugged_in_signer(settings, vault, &mut directory, now)?,
+    let generation = match is_plugged_in(settings, read)? {
+        true => {
+            let content = content_of(settings, read)?;
+            plugged_in_signer(settings, vault, &mut directory, (content, now))?
+        }
         false => self_signed_signer(settings, state, new_root, now)?,
     };
     let record = Record::new(describe(&generation, &[], now), now);
@@ -201,17 +216,34 @@ fn from_files(
     })
 }
 
+/// A directory that does not answer is not looked at once more: nobody knows what is in it.
+fn is_plugged_in(settings: &Settings, read: &io::Result<Content>) -> Result<bool, BundleError> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            content_of(settings, read).map(|_content| false)
+        }
+        _ => Ok(bundle::detect(&settings.root_ca_dir)? != Presence::Absent),
+    }
+}
+
+fn content_of<'a>(
+    settings: &Settings,
+    read: &'a io::Result<Content>,
+) -> Result<&'a Content, BundleError> {
+    // Who looks next has to know it too.
+    let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+    read.as_ref().map_err(|error| BundleError::Unreadable {
+        dir: settings.root_ca_dir.clone(),
+        source: again(error),
+    })
+}
+
 fn plugged_in_signer(
     settings: &Settings,
     vault: &Vault,
     directory: &mut Directory,
-    now: SystemTime,
+    (content, now): (&Content, SystemTime),
 ) -> Result<Generation, CaError> {
-    let dir = &settings.root_ca_dir;
-    let content = Content::read(dir).map_err(|source| BundleError::Unreadable {
-        dir: dir.clone(),
-        source,
-    })?;
     let loaded = content.load(now)?;
     report::bundle_warnings(&loaded.report);
     if let Some(not_after) = loaded.expired {
@@ -219,7 +251,7 @@ fn plugged_in_signer(
         error!(%not_after, "the CA bundle has expired: nothing is issued until it is replaced");
     }
     if settings.keeps_copies {
-        vault.keep(&content, &loaded.generation.issuer().fingerprint(), now)?;
+        vault.keep(content, &loaded.generation.issuer().fingerprint(), now)?;
     }
     directory.note_loaded(content.hash());
     Ok(loaded.generation)

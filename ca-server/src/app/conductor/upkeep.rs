@@ -62,10 +62,18 @@ impl Conductor {
     }
 
     /// Our own issuer is renewed at a third of its life left, our own root well before its leaves would be cut short.
-    async fn renew_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
-        if self.record.next.is_some() {
+    pub(super) async fn renew_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let elapsed = self.started.elapsed();
+        let is_put_off = self.record.renewal_put_off.is_some_and(|until| now < until);
+        if self.record.next.is_some() || is_put_off || self.patience.holds_at(elapsed) {
             return Ok(());
         }
+        let renewed = self.renew_what_is_due(now).await;
+        self.patience.note(&renewed, elapsed);
+        renewed
+    }
+
+    async fn renew_what_is_due(&mut self, now: SystemTime) -> Result<(), CaError> {
         let active = self.authority.current();
         let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
         let limits = self.settings.limits;

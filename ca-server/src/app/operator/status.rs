@@ -60,6 +60,7 @@ fn print(report: &Report) -> std::io::Result<()> {
     if let Some(directory) = &report.directory {
         output::lines(&rotate::directory_lines(directory))?;
     }
+    output::lines(&rotate::warning_lines(&report.warnings))?;
     output::line("")?;
     let rows = report.certificates.iter().map(|held| {
         vec![
@@ -90,6 +91,7 @@ struct Report {
     ca_files_failure: String,
     #[serde(skip)]
     directory: Option<CaDirectory>,
+    warnings: Vec<String>,
     certificates: Vec<HeldRow>,
 }
 
@@ -129,6 +131,7 @@ impl From<GetStatusResponse> for Report {
             ca_files_on_disk: directory.on_disk,
             ca_files_failure: directory.failure,
             directory: answer.directory,
+            warnings: answer.warnings,
         }
     }
 }

@@ -199,20 +199,22 @@ pub fn destroy(
 }
 
 /// Removes signers, with their keys, that a crash left behind: those that nobody holds any more and whose root is one of
-/// `known`. A set of another root, which somebody put there, is left alone; so is what is in force.
+/// `known`, also where the link still leads to one. A set of another root, which somebody put there, is left alone.
 ///
 /// # Errors
 /// Some may be left.
 pub fn remove_leftovers(
     data_dir: &Path,
+    state: &mut State,
     held: &[Fingerprint],
     known: &[Fingerprint],
 ) -> Result<Vec<Fingerprint>, SelfSignedError> {
     let sets = Sets::of(data_dir);
+    sets.remove_half_removed()?;
     let mut removed = Vec::new();
     for (issuer, root) in sets.signers()? {
-        if !held.contains(&issuer) && known.contains(&root) && !sets.is_in_force(&issuer) {
-            sets.remove(&issuer)?;
+        if !held.contains(&issuer) && known.contains(&root) {
+            destroy(data_dir, state, &issuer)?;
             removed.push(issuer);
         }
     }

@@ -44,12 +44,21 @@ impl Sets {
             let path = self.data_dir.join(&name);
             let removed = match name.as_str() {
                 NEW_LINK => fs::remove_file(&path),
-                NEW_SET => fs::remove_dir_all(&path),
+                NEW_SET | OLD_SET => fs::remove_dir_all(&path),
                 _ => Ok(()),
             };
             removed.map_err(at(&path))?;
         }
         Ok(())
+    }
+
+    /// Removes what was left of a set whose removal a crash cut short.
+    pub(super) fn remove_half_removed(&self) -> Result<(), SelfSignedError> {
+        let old = self.data_dir.join(OLD_SET);
+        match fs::remove_dir_all(&old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&old)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Links the newest whole set, if its root is `expected` (or any, where none is expected): a crash
@@ -113,7 +122,10 @@ impl Sets {
 
     /// Issuing certificate and root of every set.
     pub(super) fn signers(&self) -> Result<Vec<(Fingerprint, Fingerprint)>, SelfSignedError> {
-        let sets = self.numbers()?.into_iter().map(|number| self.set(number));
+        let numbered = self.numbers()?.into_iter().map(|number| self.set(number));
+        // A backup may have made a directory of the link.
+        let restored = Some(self.link()).filter(|link| link.is_dir() && !link.is_symlink());
+        let sets = numbered.chain(restored);
         let both = |set: PathBuf| {
             let issuer = first_in(&set.join("ca-cert.pem"))?;
             Some((issuer, first_in(&set.join("root-cert.pem"))?))
@@ -143,7 +155,11 @@ impl Sets {
             let set = self.set(number);
             let is_in_force = fs::canonicalize(&set).ok() == in_force;
             if !is_in_force && first_in(&set.join("ca-cert.pem")) == Some(*issuer) {
-                fs::remove_dir_all(&set).map_err(at(&set))?;
+                // A crash in between must not leave a key in a set that nobody recognises any more.
+                self.remove_half_removed()?;
+                let old = self.data_dir.join(OLD_SET);
+                fs::rename(&set, &old).map_err(at(&set))?;
+                fs::remove_dir_all(&old).map_err(at(&old))?;
                 sync_dir(&self.data_dir).map_err(at(&self.data_dir))?;
             }
         }
@@ -229,4 +245,5 @@ fn first_in(path: &Path) -> Option<Fingerprint> {
 const LINK: &str = "ca";
 const NEW_LINK: &str = "ca.new-link";
 const NEW_SET: &str = "ca.new";
+const OLD_SET: &str = "ca.old";
 const ROOT_KEY: &str = "root-key.pem";

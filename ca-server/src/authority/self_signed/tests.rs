@@ -373,12 +373,39 @@ fn leftovers_of_known_roots_are_removed_and_what_others_put_there_is_not() {
     open_ca(other.path());
     fs::rename(other.path().join("ca.1"), dir.path().join("ca.9")).unwrap();
     let known = [first.root().fingerprint()];
-    let removed = remove_leftovers(dir.path(), &[held], &known).unwrap();
+    let held = [first.issuer().fingerprint(), held];
+    let removed = remove_leftovers(dir.path(), &mut state(dir.path()), &held, &known).unwrap();
     assert_eq!(removed, [left]);
     assert_eq!(
         names(dir.path()),
         ["ca", "ca.1", "ca.2", "ca.9", "state.json"]
     );
+}
+
+/// The crash came between the record of its retirement and the end of its keys: the link still leads there.
+#[test]
+fn a_retired_signer_that_the_link_still_names_is_removed_with_its_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open_ca(dir.path()).generation;
+    let known = [first.root().fingerprint()];
+    let removed = remove_leftovers(dir.path(), &mut state(dir.path()), &[], &known).unwrap();
+    assert_eq!(removed, [first.issuer().fingerprint()]);
+    assert_eq!(names(dir.path()), ["state.json"]);
+    assert_eq!(state(dir.path()).self_signed_root(), None);
+}
+
+#[test]
+fn a_set_whose_removal_was_cut_short_loses_its_keys_however_little_is_left_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    open_ca(dir.path());
+    for name in ["ca.old", "ca.new"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join("root-key.pem"), "a key").unwrap();
+    }
+    remove_leftovers(dir.path(), &mut state(dir.path()), &[], &[]).unwrap();
+    assert_eq!(names(dir.path()), ["ca", "ca.1", "ca.new", "state.json"]);
+    open_ca(dir.path());
+    assert_eq!(names(dir.path()), ["ca", "ca.1", "state.json"]);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// The operator's directory.
     pub directory: DirectoryReport,
+    /// What else somebody has to do something about.
+    pub warnings: Vec<String>,
 }
 
 /// One step that may come next.
@@ -113,6 +115,7 @@ impl Report {
                 .collect(),
             plan: Some(Plan::of(record, evidence, longest_ttl)),
             directory,
+            warnings: Vec::new(),
         }
     }
 
@@ -127,6 +130,7 @@ impl Report {
             leaves: Vec::new(),
             plan: None,
             directory: DirectoryReport::default(),
+            warnings: Vec::new(),
         }
     }
 

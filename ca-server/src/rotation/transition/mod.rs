@@ -64,6 +64,7 @@ impl Record {
             signer.has_signed = true;
         }
         self.active = issuer;
+        self.renewal_put_off = None;
         self.phase_since = now;
         self.advise_renewal(now);
     }

@@ -32,6 +32,7 @@ use crate::clock::SystemClock;
 
 pub(super) use self::files::stored_lines;
 pub(super) use self::people::directory_lines;
+pub(super) use self::people::warning_lines;
 
 /// Runs one `rotate` command.
 pub(in crate::app) async fn rotate(command: cli::Rotate) -> Result<(), OperatorError> {

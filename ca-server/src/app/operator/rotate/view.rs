@@ -20,6 +20,7 @@ pub(super) struct Status {
     steps: Vec<Step>,
     plan: Option<Plan>,
     directory: Option<Directory>,
+    warnings: Vec<String>,
     journal: Vec<JournalEntry>,
 }
 
@@ -109,6 +110,7 @@ impl Status {
             steps: status.steps.into_iter().map(Step::from).collect(),
             plan: status.plan.map(Plan::from),
             directory: status.directory.map(Directory::from),
+            warnings: status.warnings,
             journal: status.journal.into_iter().map(JournalEntry::from).collect(),
         }
     }

@@ -43,6 +43,7 @@ pub(super) fn status_lines(status: &RotationStatus, is_running: bool) -> Vec<Str
         lines.push(String::new());
         lines.extend(directory_lines(directory));
     }
+    lines.extend(warning_lines(&status.warnings));
     lines.extend(warnings(status.plan.as_ref()));
     lines.extend(journal(status));
     lines
@@ -203,10 +204,13 @@ pub(in crate::app::operator) fn directory_lines(directory: &CaDirectory) -> Vec<
 }
 
 fn warnings(plan: Option<&RotationPlan>) -> Vec<String> {
-    let warnings = plan.iter().flat_map(|plan| &plan.warnings);
-    warnings
-        .map(|warning| format!("warning: {warning}"))
-        .collect()
+    plan.map_or_else(Vec::new, |plan| warning_lines(&plan.warnings))
+}
+
+/// What somebody has to do something about.
+pub(in crate::app::operator) fn warning_lines(warnings: &[String]) -> Vec<String> {
+    let lines = warnings.iter();
+    lines.map(|warning| format!("warning: {warning}")).collect()
 }
 
 fn journal(status: &RotationStatus) -> Vec<String> {

@@ -1,0 +1,150 @@
+//! When does the CA bring a self-signed signer of its own? When an operator says so, when a key is stolen, and when
+//! operators take their files away.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use proto::certificate::Fingerprint;
+
+use super::super::ca::CaError;
+use super::Conductor;
+use super::patience::Patience;
+use crate::authority::Generation;
+use crate::authority::Source;
+use crate::authority::self_signed;
+use crate::rotation::Origin;
+use crate::rotation::Record;
+use crate::x509::SystemEntropy;
+
+impl Conductor {
+    /// Begins a rotation to a new self-signed root.
+    pub(super) async fn start_self_signed(
+        &mut self,
+        auto: bool,
+        renew_within: Option<Duration>,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        self.check_start()?;
+        let made = self.make_root(now)?;
+        let started = self.start_with(&made, auto, renew_within, now).await;
+        if started.is_err() {
+            self.discard(&made);
+        }
+        started
+    }
+
+    async fn start_with(
+        &mut self,
+        made: &Generation,
+        auto: bool,
+        renew_within: Option<Duration>,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
+        let record = self.record.introduce(self.admit(made, now)?, auto, now)?;
+        let record = record.distribute(now)?;
+        let record = match renew_within {
+            Some(within) => record.hasten(within, now),
+            None => record,
+        };
+        self.signers.put(made.clone());
+        self.commit(record, now).await
+    }
+
+    /// Whether a new self-signed root may be brought in now, or what was given up begin again.
+    pub(super) fn check_start(&self) -> Result<(), CaError> {
+        let active = self.authority.current();
+        let is_plugged_in = matches!(active.source(), Source::PluggedIn { .. });
+        if is_plugged_in && !self.is_given_up() {
+            let dir = self.settings.root_ca_dir.clone();
+            return Err(CaError::BringFiles { dir });
+        }
+        match self.record.next {
+            Some(next) => Err(CaError::UnderWay { next }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a start begins again what an operator turned away from in the directory.
+    pub(super) fn resumes(&self) -> bool {
+        let active = self.authority.current();
+        let is_plugged_in = matches!(active.source(), Source::PluggedIn { .. });
+        is_plugged_in && self.record.next.is_none() && self.is_given_up()
+    }
+
+    /// What is in the directory counts again: the look that follows begins.
+    pub(super) async fn resume(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let record = Record {
+            aborted: None,
+            ..self.record.clone()
+        };
+        self.patience = Patience::default();
+        self.commit(record, now).await
+    }
+
+    /// Puts `record` in force, in which `issuer` is tainted. With its key in use and nobody to give way to, a self-signed
+    /// CA brings a new root by itself; in the same step, so that no agent is told to distrust the one root that it knows.
+    pub(super) async fn turn_away_from(
+        &mut self,
+        issuer: Fingerprint,
+        record: Record,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let is_alone = record.active == issuer && record.next.is_none();
+        if !is_alone || matches!(self.authority.current().source(), Source::PluggedIn { .. }) {
+            return self.commit(record, now).await;
+        }
+        let made = self.make_root(now)?;
+        let turned = self.turn_to(&made, &record, now).await;
+        if turned.is_err() {
+            self.discard(&made);
+        }
+        turned
+    }
+
+    async fn turn_to(
+        &mut self,
+        made: &Generation,
+        record: &Record,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let record = record.introduce(self.admit(made, now)?, true, now)?;
+        self.signers.put(made.clone());
+        self.commit(record.distribute(now)?, now).await
+    }
+
+    /// Another self-signed root, which nobody has heard of yet.
+    pub(super) fn make_root(&self, now: SystemTime) -> Result<Generation, CaError> {
+        let (data_dir, domain) = (&self.settings.data_dir, &self.settings.trust_domain);
+        Ok(self_signed::make_root(
+            data_dir,
+            domain,
+            now,
+            &SystemEntropy,
+        )?)
+    }
+
+    pub(super) async fn go_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let active = self.record.active_signer();
+        if active.is_some_and(|signer| signer.origin == Origin::SelfSigned) {
+            let record = self.record.abort(None, now)?;
+            return self.commit(record, now).await;
+        }
+        let generation = self.dormant_or_new_root(now)?;
+        self.introduce(generation, true, now).await
+    }
+
+    fn dormant_or_new_root(&mut self, now: SystemTime) -> Result<Generation, CaError> {
+        let held = self
+            .record
+            .signers
+            .iter()
+            .rev()
+            .find(|signer| signer.origin == Origin::SelfSigned && signer.tainted.is_none());
+        let held = held.and_then(|signer| self.signers.get(&signer.issuer));
+        if let Some(held) = held {
+            return Ok(held.as_ref().clone());
+        }
+        self.make_root(now)
+    }
+}
