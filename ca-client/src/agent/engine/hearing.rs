@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::certificate::Fingerprint;
+
 use super::Engine;
 use crate::agent::follow::Advice;
 use crate::agent::follow::Footing;
@@ -84,7 +86,8 @@ impl Engine {
         }
         let before = self.bundle.as_ref().map_or(0, |it| it.distrusted().len());
         if is_new || bundle.distrusted().len() != before {
-            self.change_roots(bundle, svid, now)?;
+            self.change_roots(bundle, svid, now)
+                .inspect_err(|_| self.distrust(&heard.distrusted))?;
         }
         self.advise(heard.advice, now);
         Ok(())
@@ -118,6 +121,21 @@ impl Engine {
             self.publish();
         }
         Ok(())
+    }
+
+    /// Who may not be the CA any more is not, whether or not the roots that this came with are ours. With nobody left,
+    /// it has to wait for those.
+    fn distrust(&mut self, roots: &[Fingerprint]) {
+        let Some(known) = &self.bundle else {
+            return;
+        };
+        let fewer = known.as_ref().clone().distrusting(roots);
+        let is_news = fewer.distrusted().len() > known.distrusted().len();
+        if is_news && !fewer.of_the_ca().is_empty() {
+            self.adopt(fewer);
+            self.on_disk = false;
+            self.know();
+        }
     }
 
     fn refuse(&self, error: &NonsenseError, now: Moment) {
@@ -176,6 +194,7 @@ impl Engine {
             serial: held.svid.serial(),
             bundle: self.bundle.as_ref().and_then(|bundle| bundle.number()),
             was_told: false,
+            standing: Arc::downgrade(&self.standing),
         };
         // Whatever is published after a restart is new.
         let was_told = self.told.take().is_some_and(|told| told.is_as(&published));
