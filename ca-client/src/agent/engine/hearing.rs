@@ -140,7 +140,9 @@ impl Engine {
 
     fn refuse(&self, error: &NonsenseError, now: Moment) {
         let message = one_line(error);
-        tracing::error!("the trust bundle that the CA sent is refused, nothing changed: {message}");
+        tracing::error!(
+            "the trust bundle that the CA sent is refused, the roots stay as they are: {message}"
+        );
         self.status.send_modify(|status| {
             status.trust.refused += 1;
             status.trust.last_failure = Some(Failure {
