@@ -151,6 +151,20 @@ impl Output {
         bundle: Option<&Arc<Bundle>>,
         now: SystemTime,
     ) -> Result<(), FilesError> {
+        let written = self.write_missing(svid, bundle, now);
+        if written.as_ref().is_err_and(FilesError::is_read_only) {
+            // Nobody can take the directory from us now, but a mount that is held cannot be repaired.
+            self.dir = None;
+        }
+        written
+    }
+
+    fn write_missing(
+        &mut self,
+        svid: &Arc<Svid>,
+        bundle: Option<&Arc<Bundle>>,
+        now: SystemTime,
+    ) -> Result<(), FilesError> {
         // Where only the combined file is missing, readers of the directory have no reason to look again.
         if !self.has_in_dir(svid, bundle) || self.check_dir().is_err() {
             self.content = None;
@@ -189,10 +203,6 @@ impl Output {
             None => Ok(()),
         };
         self.generation = self.current();
-        if written.as_ref().is_err_and(FilesError::is_read_only) {
-            // Nobody can take the directory from us now, but a mount that is held cannot be repaired.
-            self.dir = None;
-        }
         written
     }
 }
