@@ -103,8 +103,12 @@ impl Output {
         self.dir.as_ref()?.current().ok().flatten()
     }
 
-    /// The last second of the certificate that is on disk, where everything there is of one certificate.
-    pub(super) fn good_until(&self) -> Option<SystemTime> {
+    /// The last second of the certificate that is on disk, where everything there is of one certificate; none if
+    /// `error`, why ours was not written, says that it is somebody else's.
+    pub(super) fn good_until(&self, error: &FilesError) -> Option<SystemTime> {
+        if matches!(error, FilesError::Busy { .. }) {
+            return None;
+        }
         let svid = files::stored(&self.path).ok().flatten()?;
         let combined = self.combined.as_ref();
         let is_whole = combined.is_none_or(|combined| combined.holds(&svid));
@@ -118,6 +122,7 @@ impl Output {
 
     /// Keeps a key across restarts until a certificate is written.
     pub(super) fn keep_requested(&self, key: &PrivateKey) -> Result<(), FilesError> {
+        self.held_dir()?;
         files::requested::keep(&self.path, key)
     }
 
@@ -132,16 +137,22 @@ impl Output {
     }
 
     fn check_dir(&self) -> Result<(), FilesError> {
-        let lost = |missing: &Path| FilesError::Gone {
-            missing: missing.to_owned(),
-        };
-        let dir = self.dir.as_ref().ok_or_else(|| lost(&self.path))?;
-        dir.check()?;
+        self.held_dir()?.check()?;
         match self.current() == self.generation {
             true => Ok(()),
             // Somebody put an older copy of the directory back.
-            false => Err(lost(&self.path.join(files::DATA))),
+            false => Err(FilesError::Gone {
+                missing: self.path.join(files::DATA),
+            }),
         }
+    }
+
+    /// The directory, if it is still ours.
+    fn held_dir(&self) -> Result<&OutputDir, FilesError> {
+        let dir = self.dir.as_ref().filter(|dir| !dir.is_lost());
+        dir.ok_or_else(|| FilesError::Gone {
+            missing: self.path.clone(),
+        })
     }
 
     /// Writes everything that is not there; a directory that was lost is opened anew first.
@@ -193,7 +204,7 @@ impl Output {
         bundle: Option<&Bundle>,
         now: SystemTime,
     ) -> Result<(), FilesError> {
-        if self.dir.as_ref().is_none_or(OutputDir::is_lost) {
+        if self.held_dir().is_err() {
             // The lock of the old directory goes with it.
             self.dir = None;
             self.dir = Some(OutputDir::open(&self.path, self.options)?);

@@ -178,3 +178,32 @@ async fn a_restart_under_a_clock_a_day_ahead_keeps_the_certificate_for_when_it_i
     until(&mut status, |status| status.renewals == 1).await;
     running.abort();
 }
+
+#[tokio::test]
+async fn the_certificate_of_another_agent_that_took_the_directory_makes_nobody_ready() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::honest().await;
+    let ours = left_behind(&ca, dir.path(), 0, 3600);
+    let agent = agent_of(&ca, &clock, dir.path());
+    let agent = with_files(agent, dir.path(), OutputOptions::default()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.certificate.is_some()).await;
+    let out = dir.path().join("out");
+    let others = loop {
+        // The agent may be quicker, and make it again.
+        drop(std::fs::remove_dir_all(&out));
+        if let Ok(others) = OutputDir::open(&out, OutputOptions::default()) {
+            break others;
+        }
+        tokio::task::yield_now().await;
+    };
+    others.write(&ours, moment(0)).unwrap();
+    until(&mut status, |status| {
+        matches!(status.files, Files::Failed { .. })
+    })
+    .await;
+    let reason = status.borrow().not_ready(moment(0)).unwrap();
+    assert!(reason.contains("in use by another ca-client"), "{reason}");
+    running.abort();
+}

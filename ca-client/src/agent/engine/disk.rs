@@ -176,7 +176,10 @@ impl Engine {
                     }
                     (
                         lost,
-                        Some(written.map_err(|error| (error, output.good_until()))),
+                        Some(written.map_err(|error| {
+                            let older_until = output.good_until(&error);
+                            (error, older_until)
+                        })),
                     )
                 }
             }

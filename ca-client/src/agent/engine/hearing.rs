@@ -114,12 +114,7 @@ impl Engine {
             held.svid = Arc::clone(&svid);
         }
         self.adopt(bundle);
-        self.on_disk = false;
-        self.svids.send_replace(Some(svid));
-        self.know();
-        if self.output.is_none() {
-            self.publish();
-        }
+        self.hand_on(svid);
         Ok(())
     }
 
@@ -185,6 +180,16 @@ impl Engine {
             bundle,
             instance: instance.clone(),
         });
+    }
+
+    /// Something else is held: for watchers now, for readers of files soon.
+    pub(super) fn hand_on(&mut self, svid: Arc<Svid>) {
+        self.on_disk = false;
+        self.svids.send_replace(Some(svid));
+        self.know();
+        if self.output.is_none() {
+            self.publish();
+        }
     }
 
     /// Workloads can have what is held from now on.

@@ -190,17 +190,12 @@ impl Engine {
         self.retry = None;
         self.complaint = None;
         self.forced = false;
-        self.on_disk = false;
-        self.svids.send_replace(Some(Arc::clone(&svid)));
         self.held = Some(Current {
-            svid,
+            svid: Arc::clone(&svid),
             received: now,
             renew_after,
         });
-        self.know();
-        if self.output.is_none() {
-            self.publish();
-        }
+        self.hand_on(svid);
     }
 }
 
