@@ -30,7 +30,6 @@ use crate::csr::KeyAndCsr;
 use crate::error::Error;
 use crate::error::Step;
 use crate::instance::InstanceId;
-use crate::pushback::pushback;
 use crate::svid::Expected;
 use crate::svid::Svid;
 use crate::tls::Connection;
@@ -205,7 +204,7 @@ impl CaClient {
             let mut client = IstioCertificateServiceClient::new(channel)
                 .max_decoding_message_size(MAX_ANSWER_LEN);
             let answer = client.create_certificate(request).await;
-            answer.map_err(|status| self.refusal(status))
+            answer.map_err(|status| self.refusal(status, MAX_ANSWER_LEN))
         };
         match tokio::time::timeout(limit, asked).await {
             Ok(answer) => answer,
@@ -225,65 +224,11 @@ impl CaClient {
         channel.map_err(|source| self.broken(Box::new(source)))
     }
 
-    pub(crate) fn refusal(&self, status: tonic::Status) -> Error {
-        let ca = self.address.clone();
-        let message = status.message().to_owned();
-        match status.code() {
-            _ if comes_of_timeout(&status) => self.too_late(Step::Answer, self.deadlines.answer),
-            // tonic gives a broken connection a status with a source; what a server sends has none.
-            _ if std::error::Error::source(&status).is_some() => self.broken(Box::new(status)),
-            tonic::Code::OutOfRange if message.contains("decoded message length too large") => {
-                Error::AnswerTooLarge {
-                    ca,
-                    limit: MAX_ANSWER_LEN,
-                }
-            }
-            tonic::Code::Unauthenticated => Error::Unauthenticated {
-                ca,
-                credential: self.credential.to_string(),
-                message,
-            },
-            code => Error::Refused {
-                ca,
-                code,
-                message,
-                retry_after: pushback(&status),
-            },
-        }
-    }
-
     /// A renewal must not change the name either.
     fn expected_id(&self) -> Option<&SpiffeId> {
         let renewed = self.credential.svid().map(Svid::spiffe_id);
         self.spiffe_id.as_ref().or(renewed)
     }
-
-    pub(crate) fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
-        Error::Transport {
-            ca: self.address.clone(),
-            source,
-        }
-    }
-
-    pub(crate) fn too_late(&self, step: Step, limit: Duration) -> Error {
-        Error::Deadline {
-            ca: self.address.clone(),
-            step,
-            limit,
-        }
-    }
-}
-
-/// tonic watches the deadline that it sends to the server as well, and may be the first to notice.
-fn comes_of_timeout(status: &tonic::Status) -> bool {
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        if error.is::<tonic::TimeoutExpired>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn warn_of_skew(svid: &Svid, now: SystemTime) {

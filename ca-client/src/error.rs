@@ -148,6 +148,14 @@ impl Error {
         }
     }
 
+    /// How long the CA asks us to wait, where it does.
+    pub(crate) fn pushback(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the same request may succeed a little later without anybody's doing.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

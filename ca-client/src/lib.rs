@@ -39,6 +39,7 @@ mod instance;
 mod key;
 pub mod mtls;
 mod pushback;
+mod refusal;
 mod svid;
 mod tls;
 mod trust;

@@ -73,7 +73,7 @@ impl CaClient {
         let answers = client
             .watch_trust_bundle(ReceiverStream::new(queued))
             .await
-            .map_err(|status| self.refusal(status))?
+            .map_err(|status| self.refusal(status, MAX_BUNDLE_LEN))?
             .into_inner();
         Ok(TrustStream {
             client: self.clone(),
@@ -94,7 +94,7 @@ impl TrustStream {
         match self.answers.message().await {
             Ok(Some(bundle)) => Ok(bundle),
             Ok(None) => Err(self.client.broken("the CA ended the stream".into())),
-            Err(status) => Err(self.client.refusal(status)),
+            Err(status) => Err(self.client.refusal(status, MAX_BUNDLE_LEN)),
         }
     }
 

@@ -179,9 +179,7 @@ impl AttemptError {
     /// What the CA asked for, where it did.
     pub(super) fn pushback(&self) -> Option<std::time::Duration> {
         match self {
-            Self::Ca {
-                source: Error::Refused { retry_after, .. },
-            } => *retry_after,
+            Self::Ca { source } => source.pushback(),
             _ => None,
         }
     }

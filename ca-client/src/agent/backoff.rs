@@ -67,19 +67,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_cap_grows_with_failures_and_shrinks_with_the_life_that_is_left() {
-        assert_eq!(failed(1, HOUR).wait(1.0), FIRST);
-        assert_eq!(failed(2, HOUR).wait(1.0), FIRST * 2);
-        assert_eq!(failed(99, HOUR).wait(1.0), LONGEST);
-        assert_eq!(failed(99, HOUR / 6).wait(1.0), Duration::from_secs(30));
-        assert_eq!(failed(99, Duration::ZERO).wait(1.0), FLOOR);
+    /// How long to wait at the most and at the least, in milliseconds.
+    fn bounds(failed: Failed) -> (u128, u128) {
+        let wait = |drawn| failed.wait(drawn).as_millis();
+        (wait(1.0), wait(0.0))
     }
 
     #[test]
-    fn the_jitter_is_full_but_never_a_hot_loop() {
-        assert_eq!(failed(99, HOUR).wait(0.5), LONGEST / 2);
-        assert_eq!(failed(99, HOUR).wait(0.0), LEAST);
+    fn the_cap_grows_with_failures_and_shrinks_with_the_life_that_is_left() {
+        for (times, left, most) in [
+            (1, HOUR, 250),
+            (2, HOUR, 500),
+            (3, HOUR, 1000),
+            (99, HOUR, 60_000),
+            (99, HOUR * 24, 60_000),
+            (99, HOUR / 6, 30_000),
+            (99, HOUR / 90, 3000),
+            (99, Duration::ZERO, 3000),
+        ] {
+            let seen = bounds(failed(times, left));
+            assert_eq!(seen, (most, 20), "{times} {left:?}");
+        }
+    }
+
+    #[test]
+    fn the_jitter_is_full() {
+        assert_eq!(failed(99, HOUR).wait(0.5), Duration::from_secs(30));
     }
 
     #[test]
@@ -88,14 +101,14 @@ mod tests {
             refused: true,
             ..failed(99, Duration::ZERO)
         };
-        assert_eq!(refused.wait(1.0), FLOOR_REFUSED);
+        assert_eq!(bounds(refused), (10_000, 20));
     }
 
     #[test]
     fn patience_lasts_while_the_certificate_does() {
-        assert_eq!(patience(HOUR), LONGEST);
-        assert_eq!(patience(HOUR / 6), Duration::from_secs(30));
-        assert_eq!(patience(Duration::ZERO), FLOOR);
+        for (left, seconds) in [(HOUR, 60), (HOUR / 6, 30), (Duration::ZERO, 3)] {
+            assert_eq!(patience(left).as_secs(), seconds);
+        }
     }
 
     #[test]

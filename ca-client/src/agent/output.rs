@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::follow::Memory;
@@ -26,6 +27,10 @@ pub struct Output {
     /// `None` while the directory is lost.
     dir: Option<OutputDir>,
     combined: Option<Combined>,
+    /// What `..data` leads to, if nobody else changed it.
+    generation: Option<String>,
+    /// What it was made of.
+    content: Option<(Arc<Svid>, Option<Arc<Bundle>>)>,
 }
 
 impl Output {
@@ -50,11 +55,14 @@ impl Output {
             options,
             dir: Some(dir),
             combined,
+            generation: None,
+            content: None,
         })
     }
 
     /// What an earlier run left, and since when.
-    pub(super) fn stored(&self) -> Result<Option<(Svid, Option<SystemTime>)>, FilesError> {
+    pub(super) fn stored(&mut self) -> Result<Option<(Svid, Option<SystemTime>)>, FilesError> {
+        self.generation = self.current();
         let stored = files::stored(&self.path)?;
         Ok(stored.map(|svid| (svid, files::stored_since(&self.path))))
     }
@@ -84,14 +92,23 @@ impl Output {
         &self.path
     }
 
-    /// Whether what an earlier run left has the permissions and owners that are wanted now.
-    pub(super) fn is_as_asked(&self) -> bool {
+    /// Whether all of what an earlier run left is of `svid`, with the permissions and owners that are wanted now.
+    pub(super) fn is_whole(&self, svid: &Svid) -> bool {
         self.dir.as_ref().is_some_and(OutputDir::is_as_asked)
             && self.combined.as_ref().is_none_or(Combined::is_as_asked)
+            && self.check(svid).is_ok()
     }
 
-    /// The last second of the certificate that is on disk, where everything there is of one certificate.
-    pub(super) fn good_until(&self) -> Option<SystemTime> {
+    fn current(&self) -> Option<String> {
+        self.dir.as_ref()?.current().ok().flatten()
+    }
+
+    /// The last second of the certificate that is on disk, where everything there is of one certificate; none if
+    /// `error`, why ours was not written, says that it is somebody else's.
+    pub(super) fn good_until(&self, error: &FilesError) -> Option<SystemTime> {
+        if matches!(error, FilesError::Busy { .. }) {
+            return None;
+        }
         let svid = files::stored(&self.path).ok().flatten()?;
         let combined = self.combined.as_ref();
         let is_whole = combined.is_none_or(|combined| combined.holds(&svid));
@@ -105,31 +122,89 @@ impl Output {
 
     /// Keeps a key across restarts until a certificate is written.
     pub(super) fn keep_requested(&self, key: &PrivateKey) -> Result<(), FilesError> {
+        self.held_dir()?;
         files::requested::keep(&self.path, key)
     }
 
     /// Makes sure that everything is where it was written. A run that was killed between the directory
     /// and the combined file left an old one of those.
     pub(super) fn check(&self, svid: &Svid) -> Result<(), FilesError> {
-        let lost = || FilesError::Gone {
-            missing: self.path.clone(),
-        };
-        self.dir.as_ref().ok_or_else(lost)?.check()?;
+        self.check_dir()?;
         match &self.combined {
             Some(combined) if !combined.holds(svid) => Err(combined.gone()),
             _ => Ok(()),
         }
     }
 
-    /// Writes everything; a directory that was lost is opened anew first.
+    fn check_dir(&self) -> Result<(), FilesError> {
+        self.held_dir()?.check()?;
+        match self.current() == self.generation {
+            true => Ok(()),
+            // Somebody put an older copy of the directory back.
+            false => Err(FilesError::Gone {
+                missing: self.path.join(files::DATA),
+            }),
+        }
+    }
+
+    /// The directory, if it is still ours.
+    fn held_dir(&self) -> Result<&OutputDir, FilesError> {
+        let dir = self.dir.as_ref().filter(|dir| !dir.is_lost());
+        dir.ok_or_else(|| FilesError::Gone {
+            missing: self.path.clone(),
+        })
+    }
+
+    /// Writes everything that is not there; a directory that was lost is opened anew first.
     pub(super) fn write(
+        &mut self,
+        svid: &Arc<Svid>,
+        bundle: Option<&Arc<Bundle>>,
+        now: SystemTime,
+    ) -> Result<(), FilesError> {
+        let written = self.write_missing(svid, bundle, now);
+        if written.as_ref().is_err_and(FilesError::is_read_only) {
+            // Nobody can take the directory from us now, but a mount that is held cannot be repaired.
+            self.dir = None;
+        }
+        written
+    }
+
+    fn write_missing(
+        &mut self,
+        svid: &Arc<Svid>,
+        bundle: Option<&Arc<Bundle>>,
+        now: SystemTime,
+    ) -> Result<(), FilesError> {
+        // Where only the combined file is missing, readers of the directory have no reason to look again.
+        if !self.has_in_dir(svid, bundle) || self.check_dir().is_err() {
+            self.content = None;
+            self.write_dir(svid, bundle.map(AsRef::as_ref), now)?;
+            self.content = Some((Arc::clone(svid), bundle.cloned()));
+        }
+        match &self.combined {
+            Some(combined) => combined.write(svid),
+            None => Ok(()),
+        }
+    }
+
+    fn has_in_dir(&self, svid: &Arc<Svid>, bundle: Option<&Arc<Bundle>>) -> bool {
+        self.content.as_ref().is_some_and(|(seen, beside)| {
+            let same_bundle = match (beside, bundle) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            };
+            same_bundle && Arc::ptr_eq(seen, svid)
+        })
+    }
+
+    fn write_dir(
         &mut self,
         svid: &Svid,
         bundle: Option<&Bundle>,
         now: SystemTime,
     ) -> Result<(), FilesError> {
-        let is_lost = self.dir.as_ref().is_none_or(OutputDir::is_lost);
-        if is_lost {
+        if self.held_dir().is_err() {
             // The lock of the old directory goes with it.
             self.dir = None;
             self.dir = Some(OutputDir::open(&self.path, self.options)?);
@@ -138,14 +213,7 @@ impl Output {
             Some(dir) => dir.write_with(svid, bundle, now),
             None => Ok(()),
         };
-        if written.as_ref().is_err_and(FilesError::is_read_only) {
-            // Nobody can take the directory from us now, but a mount that is held cannot be repaired.
-            self.dir = None;
-        }
-        written?;
-        match &self.combined {
-            Some(combined) => combined.write(svid),
-            None => Ok(()),
-        }
+        self.generation = self.current();
+        written
     }
 }

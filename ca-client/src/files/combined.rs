@@ -4,7 +4,6 @@
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::io::ErrorKind;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -16,6 +15,7 @@ use super::Access;
 use super::FilesError;
 use super::OutputDir;
 use super::Owner;
+use super::kept::remove_if_there;
 use crate::svid::Svid;
 
 /// A single file with private key and chain.
@@ -122,10 +122,7 @@ impl Combined {
     fn temporary_file(&self) -> Result<File, FilesError> {
         let path = self.temporary();
         let failed = |source| FilesError::at(&path, "write")(source);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
+        remove_if_there(&path)?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)

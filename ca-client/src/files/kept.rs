@@ -42,12 +42,22 @@ pub(crate) fn replace(dir: &Path, name: &str, text: &str) -> Result<(), FilesErr
         .map_err(FilesError::at(dir, "sync"))
 }
 
+/// Removes a file or a link, if it is there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), FilesError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(FilesError::at(path, "remove")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write_new(path: &Path, text: &str) -> Result<(), FilesError> {
     let failed = |source| FilesError::at(path, "write")(source);
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    remove_if_there(path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

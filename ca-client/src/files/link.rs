@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::FilesError;
+use super::kept::remove_if_there;
 
 /// Makes `dir/name` a link to `target` in one step: whoever looks sees the old or the new.
 pub(super) fn point(dir: &Path, name: &str, target: &Path) -> Result<(), FilesError> {
@@ -87,13 +88,7 @@ pub(super) fn refuse_directories<'a>(
 
 /// Removes the link that a run left when it was killed before renaming.
 pub(super) fn remove_temporary(dir: &Path) -> Result<(), FilesError> {
-    let path = dir.join(TEMPORARY);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(FilesError::at(&path, "remove")(error))
-        }
-        _ => Ok(()),
-    }
+    remove_if_there(&dir.join(TEMPORARY))
 }
 
 const TEMPORARY: &str = "..ca-client-new";

@@ -241,7 +241,7 @@ impl OutputDir {
     }
 
     /// The generation that `..data` leads to.
-    fn current(&self) -> Result<Option<String>, FilesError> {
+    pub(crate) fn current(&self) -> Result<Option<String>, FilesError> {
         let target = link::target(&self.dir, DATA)?;
         Ok(target.and_then(|target| generation::own_name(&target)))
     }
@@ -295,4 +295,4 @@ fn make_dir(dir: &Path) -> Result<(), FilesError> {
     }
 }
 
-const DATA: &str = "..data";
+pub(crate) const DATA: &str = "..data";

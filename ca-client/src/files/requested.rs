@@ -4,7 +4,6 @@
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::io::ErrorKind;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -12,6 +11,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::FilesError;
+use super::kept::remove_if_there;
 use crate::key::PrivateKey;
 
 /// Writes `key`, on disk when this returns; nobody but us may read it.
@@ -41,13 +41,7 @@ pub(crate) fn kept(dir: &Path) -> Option<PrivateKey> {
 
 /// Removes it, if it is there.
 pub(crate) fn forget(dir: &Path) -> Result<(), FilesError> {
-    let path = dir.join(NAME);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(FilesError::at(&path, "remove")(error))
-        }
-        _ => Ok(()),
-    }
+    remove_if_there(&dir.join(NAME))
 }
 
 const NAME: &str = "..requested-key.pem";

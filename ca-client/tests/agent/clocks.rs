@@ -122,6 +122,21 @@ async fn a_clock_a_day_ahead_keeps_the_certificate_and_recovers_when_it_is_put_r
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_is_not_taken_for_as_wrong_as_before() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    clock.set(-500);
+    let ca = FakeCa::honest().await;
+    let agent = agent_of(&ca, &clock, dir.path()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.ca_clock_offset.is_some()).await;
+    clock.set(500);
+    until(&mut status, |status| status.clock_jumps == 1).await;
+    assert_eq!(status.borrow().ca_clock_offset, None);
+    running.abort();
+}
+
+#[tokio::test]
 async fn a_clock_set_back_an_hour_under_a_spent_token_does_not_stop_renewal() {
     let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
     let ca = FakeCa::start(|pki, asked| match asked.authorization.as_deref() {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use ca_client::Agent;
 use ca_client::CaClient;
+use ca_client::CaClientBuilder;
 use ca_client::Clock;
 use ca_client::SystemClock;
 use ca_client::Trust;
@@ -72,9 +73,19 @@ pub(crate) async fn ca_by(clock: Hands) -> FakeCa {
 
 /// An agent of that CA with a token, which draws no jitter.
 pub(crate) fn agent_of(ca: &FakeCa, clock: &Hands, dir: &std::path::Path) -> AgentBuilder {
+    agent_by(CaClient::builder(ca.address()), ca, clock, dir)
+}
+
+/// The same, which asks as `request` says.
+pub(crate) fn agent_by(
+    request: CaClientBuilder,
+    ca: &FakeCa,
+    clock: &Hands,
+    dir: &std::path::Path,
+) -> AgentBuilder {
     std::fs::write(dir.join("token"), "a-token").unwrap();
     let trust = Trust::roots_pem(ca.pki.roots_pem().as_bytes()).unwrap();
-    Agent::builder(CaClient::builder(ca.address()))
+    Agent::builder(request)
         .first_contact(FirstContact::trust(trust))
         .token_file(dir.join("token"))
         .clock(clock.clone())

@@ -16,6 +16,7 @@ mod clocks;
 mod command;
 mod evidence;
 mod hands;
+mod outages;
 mod restarts;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

@@ -152,3 +152,58 @@ async fn files_from_the_future_were_received_by_a_wrong_clock_and_are_renewed_at
     until(&mut status, |status| status.renewals == 1).await;
     running.abort();
 }
+
+#[tokio::test]
+async fn a_restart_under_a_clock_a_day_ahead_keeps_the_certificate_for_when_it_is_put_right() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::honest().await;
+    let left = left_behind(&ca, dir.path(), 100, 3600);
+    clock.set(86_400);
+    let agent = agent_of(&ca, &clock, dir.path());
+    std::fs::remove_file(dir.path().join("token")).unwrap();
+    let agent = with_files(agent, dir.path(), OutputOptions::default()).build();
+    let (mut status, svids, renew) = (agent.status(), agent.svids(), agent.renew_now());
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.failures > 0).await;
+    let why = status.borrow().last_failure.clone().unwrap();
+    assert!(
+        why.message.contains("the certificate expired at"),
+        "{why:?}"
+    );
+    assert!(svids.borrow().is_none());
+    clock.set(-86_400);
+    until(&mut status, |_| svids.borrow().is_some()).await;
+    assert_eq!(svids.borrow().clone().unwrap().serial(), left.serial());
+    renew.notify_one();
+    until(&mut status, |status| status.renewals == 1).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_certificate_of_another_agent_that_took_the_directory_makes_nobody_ready() {
+    let (clock, dir) = (Hands::default(), tempfile::tempdir().unwrap());
+    let ca = FakeCa::honest().await;
+    let ours = left_behind(&ca, dir.path(), 0, 3600);
+    let agent = agent_of(&ca, &clock, dir.path());
+    let agent = with_files(agent, dir.path(), OutputOptions::default()).build();
+    let mut status = agent.status();
+    let running = tokio::spawn(agent.run());
+    until(&mut status, |status| status.certificate.is_some()).await;
+    let out = dir.path().join("out");
+    let others = loop {
+        // The agent may be quicker, and make it again.
+        drop(std::fs::remove_dir_all(&out));
+        if let Ok(others) = OutputDir::open(&out, OutputOptions::default()) {
+            break others;
+        }
+        tokio::task::yield_now().await;
+    };
+    others.write(&ours, moment(0)).unwrap();
+    until(&mut status, |status| {
+        matches!(status.files, Files::Failed { .. })
+    })
+    .await;
+    let reason = status.borrow().not_ready(moment(0)).unwrap();
+    assert!(reason.contains("in use by another ca-client"), "{reason}");
+    running.abort();
+}

@@ -13,6 +13,7 @@ use ca_client::OutputDir;
 use ca_client::Svid;
 use ca_client::files;
 use ca_client::files::Existing;
+use ca_client::files::FileNames;
 use ca_client::files::FilesError;
 use ca_client::files::OutputOptions;
 use tempfile::TempDir;
@@ -275,19 +276,59 @@ fn leftovers_of_crashed_runs_are_removed_and_nothing_else() {
     );
 }
 
+/// Stands where the new link has to be made.
+fn put_in_the_way(dir: &Path) -> std::path::PathBuf {
+    let stuck = dir.join("..ca-client-new");
+    fs::create_dir(&stuck).unwrap();
+    stuck
+}
+
 #[test]
-fn a_write_that_fails_leaves_the_old_generation_in_place() {
+fn a_write_that_fails_leaves_the_old_generations_in_place() {
     let dir = TempDir::new().unwrap();
     let output = open(dir.path()).unwrap();
-    let first = svid();
-    output.write(&first, moment(0)).unwrap();
-    // Stands where the new link has to be made.
-    fs::create_dir(dir.path().join("..ca-client-new")).unwrap();
+    let last = svid();
+    output.write(&svid(), moment(0)).unwrap();
+    output.write(&last, moment(0)).unwrap();
+    put_in_the_way(dir.path());
 
     let error = output.write(&svid(), moment(0)).unwrap_err();
 
     assert!(matches!(error, FilesError::Io { .. }), "{error:?}");
     let still = files::stored(dir.path()).unwrap().unwrap();
-    assert_eq!(still.serial(), first.serial());
-    assert_eq!(generations(dir.path()), 1);
+    assert_eq!(still.serial(), last.serial());
+    assert_eq!(generations(dir.path()), 2, "current and previous");
+}
+
+#[test]
+fn the_key_that_was_asked_for_is_kept_until_its_certificate_is_in_place() {
+    let dir = TempDir::new().unwrap();
+    let output = open(dir.path()).unwrap();
+    let asked_for = dir.path().join("..requested-key.pem");
+    fs::write(&asked_for, "a key").unwrap();
+    let stuck = put_in_the_way(dir.path());
+    assert!(output.write(&svid(), moment(0)).is_err());
+    assert!(asked_for.exists());
+    fs::remove_dir(stuck).unwrap();
+    output.write(&svid(), moment(0)).unwrap();
+    assert!(!asked_for.exists());
+}
+
+#[test]
+fn other_names_go_when_the_new_ones_are_there_and_not_before() {
+    let dir = TempDir::new().unwrap();
+    open(dir.path()).unwrap().write(&svid(), moment(0)).unwrap();
+    let options = OutputOptions {
+        names: FileNames::Kubernetes,
+        ..OutputOptions::default()
+    };
+    let output = OutputDir::open(dir.path(), options).unwrap();
+    let there = |names: [&str; 3]| names.map(|name| dir.path().join(name).exists());
+    let stuck = put_in_the_way(dir.path());
+    assert!(output.write(&svid(), moment(0)).is_err());
+    assert_eq!(there(NAMES), [true; 3]);
+    fs::remove_dir(stuck).unwrap();
+    output.write(&svid(), moment(0)).unwrap();
+    assert_eq!(there(NAMES), [false; 3]);
+    assert_eq!(there(["tls.crt", "tls.key", "ca.crt"]), [true; 3]);
 }

@@ -159,7 +159,8 @@ async fn an_answer_of_two_mebibytes_is_not_read() {
 async fn a_ca_that_never_answers_runs_into_the_deadline() {
     let ca = FakeCa::silent().await;
     let client = client_of(&ca).answer_deadline(SHORT).build().unwrap();
-    let error = client.fetch().await.unwrap_err();
+    let error = tokio::time::timeout(SHORT * 20, client.fetch()).await;
+    let error = error.expect("a deadline").unwrap_err();
     assert!(
         matches!(
             error,

@@ -100,7 +100,9 @@ async fn a_server_that_never_shakes_hands_runs_into_the_deadline() {
         .trust(Trust::roots_pem(honest.pki.roots_pem().as_bytes()).unwrap())
         .credential(Credential::token("a-token"))
         .connect_deadline(SHORT);
-    let error = client.build().unwrap().fetch().await.unwrap_err();
+    let client = client.build().unwrap();
+    let error = tokio::time::timeout(SHORT * 20, client.fetch()).await;
+    let error = error.expect("a deadline").unwrap_err();
     holding.abort();
     assert!(
         matches!(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use ca_client::agent::Files;
 use ca_client::agent::Hook;
 
 use crate::scene::Running;
@@ -102,4 +103,125 @@ async fn files_that_cannot_be_written_are_not_acknowledged() {
     let instance = scene.file("instance-id");
     let asked_by = scene.ca.state().asked_by[0].clone().unwrap();
     assert_eq!(instance.trim(), asked_by, "written anew with the rest");
+}
+
+#[tokio::test]
+async fn what_is_lost_before_readers_had_their_time_is_not_acknowledged_until_it_is_back() {
+    let scene = Scene::new().await;
+    let settle = Duration::from_millis(2500);
+    let agent = Running::start(scene.builder().settle(settle));
+    until("files", || scene.has_roots(&[&scene.a])).await;
+    std::fs::remove_dir_all(scene.out()).unwrap();
+    std::fs::write(scene.out(), "in the way").unwrap();
+    until("the loss", || {
+        matches!(agent.status.borrow().files, Files::Failed { .. })
+    })
+    .await;
+    for _ in 0..5 {
+        a_while().await;
+    }
+    assert_eq!(scene.ca.state().acknowledged(), []);
+    std::fs::remove_file(scene.out()).unwrap();
+    until("an acknowledgement", || {
+        scene.ca.state().has_acknowledged(5)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hook_is_not_run_again_for_files_that_are_gone() {
+    let scene = Scene::new().await;
+    let agent = Running::start(scene.builder().hook(hook(&scene)));
+    until("a failure", || agent.status.borrow().hook_failures > 0).await;
+    std::fs::remove_dir_all(scene.out()).unwrap();
+    std::fs::write(scene.out(), "in the way").unwrap();
+    until("the loss", || {
+        matches!(agent.status.borrow().files, Files::Failed { .. })
+    })
+    .await;
+    a_while().await;
+    let failures = agent.status.borrow().hook_failures;
+    for _ in 0..10 {
+        a_while().await;
+    }
+    assert_eq!(agent.status.borrow().hook_failures, failures);
+    std::fs::remove_file(scene.out()).unwrap();
+    until("the hook", || {
+        agent.status.borrow().hook_failures > failures
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_set_that_somebody_puts_back_is_replaced_and_told_again() {
+    let scene = Scene::new().await;
+    let _agent = scene.settled().await;
+    let data = scene.out().join("..data");
+    let before = std::fs::read_link(&data).unwrap();
+    scene.push_both(|_| {}).await;
+    let said = scene.ca.state().acknowledged().len();
+    std::fs::remove_file(&data).unwrap();
+    std::os::unix::fs::symlink(before, &data).unwrap();
+    until("the newer set", || scene.has_roots(&[&scene.a, &scene.b])).await;
+    until("another acknowledgement", || {
+        scene.ca.state().acknowledged().len() > said
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_crash_between_two_files_nothing_is_acknowledged_until_both_are_new() {
+    let scene = Scene::new().await;
+    let combined = scene.dir.path().join("all.pem");
+    let agent = Running::start(scene.builder_beside(Some(&combined)).await);
+    until("what is in use", || !scene.file("in-use.json").is_empty()).await;
+    agent.stop().await;
+    std::fs::remove_file(scene.out().join("in-use.json")).unwrap();
+    let builder = scene.builder_beside(Some(&combined)).await;
+    std::fs::write(&combined, "an older one").unwrap();
+    // Stands where the new file has to be made.
+    let stuck = scene.dir.path().join(".all.pem.ca-client-new");
+    std::fs::create_dir(&stuck).unwrap();
+    let said = scene.ca.state().acknowledged().len();
+    let again = Running::start(builder);
+    until("the failure", || {
+        matches!(again.status.borrow().files, Files::Failed { .. })
+    })
+    .await;
+    a_while().await;
+    assert_eq!(scene.ca.state().acknowledged().len(), said);
+    std::fs::remove_dir(&stuck).unwrap();
+    until("an acknowledgement", || {
+        scene.ca.state().acknowledged().len() > said
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_file_that_cannot_be_written_does_not_have_the_others_written_every_second() {
+    let scene = Scene::new().await;
+    let combined = scene.dir.path().join("all.pem");
+    let agent = Running::start(scene.builder_beside(Some(&combined)).await);
+    until("files", || combined.exists()).await;
+    let stuck = scene.dir.path().join(".all.pem.ca-client-new");
+    std::fs::create_dir(&stuck).unwrap();
+    agent.renewed().await;
+    until("the failure", || {
+        matches!(agent.status.borrow().files, Files::Failed { .. })
+    })
+    .await;
+    let generation = std::fs::read_link(scene.out().join("..data")).unwrap();
+    for _ in 0..4 {
+        a_while().await;
+    }
+    let seen = std::fs::read_link(scene.out().join("..data")).unwrap();
+    assert_eq!(seen, generation);
+    std::fs::remove_dir(&stuck).unwrap();
+    let chain = || scene.file("cert-chain.pem");
+    until("the last file", || {
+        std::fs::read_to_string(&combined)
+            .unwrap()
+            .ends_with(&chain())
+    })
+    .await;
 }

@@ -1,6 +1,7 @@
 //! A key in wrong hands must not authenticate the CA; and who is left behind is told so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ca_client::CaClient;
 use ca_client::Clock as _;
@@ -48,6 +49,33 @@ async fn a_distrusted_root_stays_for_workloads_and_authenticates_no_ca_also_afte
     let again = Running::start(scene.builder_when_free().await);
     until("a stored certificate", || again.serial().is_some()).await;
     assert_eq!(again.refused().await.0, "ca-not-trusted");
+    assert!(scene.has_roots(&[&scene.a, &scene.b]));
+}
+
+#[tokio::test]
+async fn who_is_distrusted_in_a_bundle_that_does_not_fit_yet_is_not_the_ca_from_then_on() {
+    let mut scene = Scene::new().await;
+    scene.patience = Duration::from_secs(60);
+    let agent = scene.settled().await;
+    scene.push_both(|_| {}).await;
+    {
+        let mut state = scene.ca.state();
+        (state.shown, state.stalls) = (Arc::clone(&scene.b), true);
+    }
+    let mut away = bundle(7, &[&scene.b]);
+    away.distrusted = vec![root_of(&scene.a)];
+    scene.ca.push(away);
+    until("the refusal", || agent.status.borrow().trust.refused > 0).await;
+    until("nobody to ask for A", || {
+        let hints = scene.ca.state().hints.last().cloned().flatten();
+        hints.unwrap() == [name_of(&scene.b)]
+    })
+    .await;
+    until("the next run to know", || {
+        let kept = scene.file("..data/trust-bundle.json");
+        kept.contains(&root_of(&scene.a)) && kept.contains("\"number\":6")
+    })
+    .await;
     assert!(scene.has_roots(&[&scene.a, &scene.b]));
 }
 

@@ -93,6 +93,8 @@ async fn a_bundle_of_megabytes_is_not_read() {
     huge.crls = vec![vec![0; 64 * 1024 * 1024]];
     scene.ca.push(huge);
     until("a failure", || agent.status.borrow().trust.failures > 1).await;
+    let failure = agent.status.borrow().trust.last_failure.clone().unwrap();
+    assert!(failure.message.contains("larger than 4194304 bytes"));
     assert_eq!(agent.status.borrow().trust.number, Some(5));
     scene.push_both(|_| {}).await;
 }

@@ -15,7 +15,9 @@ use ca_client::agent::FirstContact;
 use ca_client::agent::Output;
 use ca_client::agent::Status;
 use ca_client::agent::Svids;
+use ca_client::files::Combined;
 use ca_client::files::OutputOptions;
+use ca_client::files::Owner;
 use proto::signet::TrustBundle;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -79,9 +81,15 @@ impl Scene {
 
     /// For a second run: what the first was writing when it ended holds the lock a moment longer.
     pub(crate) async fn builder_when_free(&self) -> AgentBuilder {
+        self.builder_beside(None).await
+    }
+
+    /// The same with a combined file.
+    pub(crate) async fn builder_beside(&self, combined: Option<&Path>) -> AgentBuilder {
         let mut output = None;
         until("the directory's lock", || {
-            output = Output::open(self.out(), OutputOptions::default(), None).ok();
+            let combined = combined.map(|path| Combined::new(path, 0o600, Owner::default()));
+            output = Output::open(self.out(), OutputOptions::default(), combined).ok();
             output.is_some()
         })
         .await;

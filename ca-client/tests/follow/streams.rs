@@ -86,6 +86,18 @@ async fn a_ca_that_says_nothing_is_tried_again_and_holds_up_no_renewal() {
 }
 
 #[tokio::test]
+async fn a_ca_that_asks_for_a_minute_gets_it() {
+    let scene = Scene::new().await;
+    scene.ca.state().is_full = true;
+    let agent = Running::start(scene.builder());
+    until("a failure", || agent.status.borrow().trust.failures > 0).await;
+    for _ in 0..3 {
+        a_while().await;
+    }
+    assert_eq!(scene.ca.state().streams.0, 1);
+}
+
+#[tokio::test]
 async fn a_ca_that_is_slow_to_sign_does_not_keep_its_roots_from_workloads() {
     let mut scene = Scene::new().await;
     scene.patience = Duration::from_secs(60);

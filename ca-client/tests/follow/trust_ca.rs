@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) life: i64,
     pub(crate) offers_push: bool,
     pub(crate) is_mute: bool,
+    /// Whoever wants a stream is told to come back in a minute.
+    pub(crate) is_full: bool,
     /// Requests for certificates are not answered.
     pub(crate) stalls: bool,
     /// `signet-instance` of each request for a certificate.
@@ -101,6 +103,7 @@ impl TrustCa {
             life: 3600,
             offers_push: true,
             is_mute: false,
+            is_full: false,
             stalls: false,
             asked_by: Vec::new(),
             heard: Vec::new(),
@@ -271,6 +274,11 @@ impl TrustService for Service {
         let is_mute = {
             let mut state = self.state.lock().unwrap();
             state.streams.0 += 1;
+            if state.is_full {
+                let mut busy = Status::resource_exhausted("too many");
+                busy.metadata_mut().insert("retry-after", 60.into());
+                return Err(busy);
+            }
             state.open.0 += 1;
             state.open.1 = state.open.1.max(state.open.0);
             state.is_mute

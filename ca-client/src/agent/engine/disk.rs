@@ -24,7 +24,7 @@ use crate::svid::Svid;
 
 /// What an earlier run left.
 struct Left {
-    is_as_asked: bool,
+    is_whole: bool,
     requested: Option<PrivateKey>,
     memory: Memory,
     bundle: Result<Option<Bundle>, FilesError>,
@@ -39,18 +39,22 @@ impl Engine {
             self.know();
             return;
         };
-        let left = blocking(output, |output| Left {
-            is_as_asked: output.is_as_asked(),
-            requested: output.requested(),
-            memory: output.memory(),
-            bundle: output.stored_bundle(),
-            stored: output.stored(),
+        let left = blocking(output, |output| {
+            let stored = output.stored();
+            let svid = stored.as_ref().ok().and_then(Option::as_ref);
+            Left {
+                is_whole: svid.is_some_and(|(svid, _)| output.is_whole(svid)),
+                requested: output.requested(),
+                memory: output.memory(),
+                bundle: output.stored_bundle(),
+                stored,
+            }
         })
         .await;
-        self.on_disk = left.is_as_asked;
+        self.on_disk = left.is_whole;
         self.instance = left.memory.instance;
         // What is about to be written anew has to be told anew.
-        self.told = left.memory.told.filter(|_| left.is_as_asked);
+        self.told = left.memory.told.filter(|_| left.is_whole);
         match left.bundle {
             Ok(bundle) => self.bundle = bundle.map(Arc::new),
             Err(error) => warn(&error, "the trust bundle of an earlier run is not used"),
@@ -66,26 +70,41 @@ impl Engine {
             self.take_up_key(&key, left.stored.as_ref().ok().and_then(Option::as_ref));
         }
         match left.stored {
-            Ok(Some((svid, since))) => self.take_up(svid, since),
+            Ok(Some((svid, since))) => self.find(svid, since),
             Ok(None) => {}
             Err(error) => warn(&error, "the certificate of an earlier run is not used"),
         }
         self.know();
     }
 
-    fn take_up(&mut self, svid: Svid, since: Option<SystemTime>) {
+    fn find(&mut self, svid: Svid, since: Option<SystemTime>) {
         let now = Moment::now(self.settings.clock.as_ref());
-        let not_after = humantime::format_rfc3339_seconds(svid.not_after());
         self.status.send_modify(|status| {
             status.certificate = Some(Held::of(&svid));
             status.last_success = since;
         });
         if svid.not_after() < now.wall {
+            let not_after = humantime::format_rfc3339_seconds(svid.not_after());
             tracing::warn!(%not_after, "the certificate of an earlier run has expired");
-            return;
         }
+        self.expired = Some((Arc::new(svid), since));
+        self.take_up_if_good(now);
+    }
+
+    /// Goes on with the certificate of an earlier run, now or when a clock that was ahead is put right.
+    pub(super) fn take_up_if_good(&mut self, now: Moment) {
+        let is_good = |it: &mut (Arc<Svid>, _)| it.0.not_after() >= now.wall;
+        if self.held.is_none()
+            && let Some((svid, since)) = self.expired.take_if(is_good)
+        {
+            self.take_up(svid, since, now);
+            self.know();
+        }
+    }
+
+    fn take_up(&mut self, svid: Arc<Svid>, since: Option<SystemTime>, now: Moment) {
+        let not_after = humantime::format_rfc3339_seconds(svid.not_after());
         tracing::info!(%not_after, serial = svid.serial(), "going on with the certificate of an earlier run");
-        let svid = Arc::new(svid);
         let life = granted(&svid, None);
         let since = since.unwrap_or_else(|| svid.not_before());
         // What was received in the future was received by a wrong clock: then it is due now.
@@ -151,13 +170,16 @@ impl Engine {
             match was_there && lost.is_none() {
                 true => (None, None),
                 false => {
-                    let written = output.write(&svid, bundle.as_deref(), now.wall);
+                    let written = output.write(&svid, bundle.as_ref(), now.wall);
                     if written.is_ok() {
                         output.remember_instance(instance.as_ref());
                     }
                     (
                         lost,
-                        Some(written.map_err(|error| (error, output.good_until()))),
+                        Some(written.map_err(|error| {
+                            let older_until = output.good_until(&error);
+                            (error, older_until)
+                        })),
                     )
                 }
             }
@@ -165,6 +187,7 @@ impl Engine {
         .await;
         if let Some(error) = lost {
             warn(&error, "the files are gone");
+            self.standing = Arc::default();
         }
         match written {
             None => {}
@@ -216,8 +239,12 @@ async fn blocking<T: Send + 'static>(
     });
     match task.await {
         Ok(result) => result,
-        // The work does not panic; a runtime that is ending cancels it.
-        Err(_cancelled) => std::future::pending().await,
+        Err(error) => match error.try_into_panic() {
+            // A supervisor helps where nothing but a new start does.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is ending.
+            Err(_cancelled) => std::future::pending().await,
+        },
     }
 }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::certificate::Fingerprint;
+
 use super::Engine;
 use crate::agent::follow::Advice;
 use crate::agent::follow::Footing;
@@ -84,7 +86,8 @@ impl Engine {
         }
         let before = self.bundle.as_ref().map_or(0, |it| it.distrusted().len());
         if is_new || bundle.distrusted().len() != before {
-            self.change_roots(bundle, svid, now)?;
+            self.change_roots(bundle, svid, now)
+                .inspect_err(|_| self.distrust(&heard.distrusted))?;
         }
         self.advise(heard.advice, now);
         Ok(())
@@ -111,18 +114,30 @@ impl Engine {
             held.svid = Arc::clone(&svid);
         }
         self.adopt(bundle);
-        self.on_disk = false;
-        self.svids.send_replace(Some(svid));
-        self.know();
-        if self.output.is_none() {
-            self.publish();
-        }
+        self.hand_on(svid);
         Ok(())
+    }
+
+    /// Who may not be the CA any more is not, whether or not the roots that this came with are ours. With nobody left,
+    /// it has to wait for those.
+    fn distrust(&mut self, roots: &[Fingerprint]) {
+        let Some(known) = &self.bundle else {
+            return;
+        };
+        let fewer = known.as_ref().clone().distrusting(roots);
+        let is_news = fewer.distrusted().len() > known.distrusted().len();
+        if is_news && !fewer.of_the_ca().is_empty() {
+            self.adopt(fewer);
+            self.on_disk = false;
+            self.know();
+        }
     }
 
     fn refuse(&self, error: &NonsenseError, now: Moment) {
         let message = one_line(error);
-        tracing::error!("the trust bundle that the CA sent is refused, nothing changed: {message}");
+        tracing::error!(
+            "the trust bundle that the CA sent is refused, the roots stay as they are: {message}"
+        );
         self.status.send_modify(|status| {
             status.trust.refused += 1;
             status.trust.last_failure = Some(Failure {
@@ -167,6 +182,16 @@ impl Engine {
         });
     }
 
+    /// Something else is held: for watchers now, for readers of files soon.
+    pub(super) fn hand_on(&mut self, svid: Arc<Svid>) {
+        self.on_disk = false;
+        self.svids.send_replace(Some(svid));
+        self.know();
+        if self.output.is_none() {
+            self.publish();
+        }
+    }
+
     /// Workloads can have what is held from now on.
     pub(super) fn publish(&mut self) {
         let Some(held) = &self.held else {
@@ -176,6 +201,7 @@ impl Engine {
             serial: held.svid.serial(),
             bundle: self.bundle.as_ref().and_then(|bundle| bundle.number()),
             was_told: false,
+            standing: Arc::downgrade(&self.standing),
         };
         // Whatever is published after a restart is new.
         let was_told = self.told.take().is_some_and(|told| told.is_as(&published));

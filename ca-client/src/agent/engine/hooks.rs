@@ -63,7 +63,7 @@ impl Hooks {
         std::future::pending::<()>().await;
     }
 
-    /// Runs the hook until it ends well; false when there is something newer to tell.
+    /// Runs the hook until it ends well; false when there is something newer to tell, or nothing to be read.
     async fn tell_until_heard(
         &self,
         published: &Published,
@@ -75,6 +75,9 @@ impl Hooks {
             let newer = tokio::time::timeout(self.wait(failures), news.changed()).await;
             if newer.is_ok() {
                 news.mark_changed();
+                return false;
+            }
+            if !published.still_stands() {
                 return false;
             }
         }

@@ -3,6 +3,7 @@
 
 mod disk;
 mod estranged;
+mod failing;
 mod hearing;
 mod hooks;
 mod running;
@@ -46,6 +47,8 @@ pub(super) struct Engine {
     /// What an earlier run had told everybody.
     told: Option<Published>,
     held: Option<Current>,
+    /// What an earlier run held, and since when: expired, if our clock is right.
+    expired: Option<(Arc<Svid>, Option<SystemTime>)>,
     /// What authenticates the CA, once there is a bundle.
     bundle: Option<Arc<Bundle>>,
     /// The message that was heard last.
@@ -66,6 +69,8 @@ pub(super) struct Engine {
     complaint: Option<(String, Moment)>,
     last_look: Moment,
     on_disk: bool,
+    /// Replaced when files are found lost: what was published before is in nobody's use for certain.
+    standing: Arc<()>,
     /// Somebody asked for a renewal, and there was none since.
     forced: bool,
 }
@@ -107,6 +112,7 @@ impl Engine {
             instance: None,
             told: None,
             held: None,
+            expired: None,
             bundle: None,
             heard: None,
             unfit: None,
@@ -117,6 +123,7 @@ impl Engine {
             retry: None,
             complaint: None,
             on_disk: false,
+            standing: Arc::default(),
             forced: false,
         }
     }
@@ -126,6 +133,7 @@ impl Engine {
         self.load().await;
         loop {
             let now = self.look();
+            self.take_up_if_good(now);
             self.hear(now);
             self.tend_files(now).await;
             if self.until_due(now).is_zero() {
@@ -152,7 +160,10 @@ impl Engine {
         if let Some(jump) = jump {
             let by = humantime::format_duration(Duration::from_secs(jump.by.as_secs()));
             tracing::warn!(%by, direction = jump.direction, "the clock jumped, or the machine slept");
-            self.status.send_modify(|status| status.clock_jumps += 1);
+            self.status.send_modify(|status| {
+                status.clock_jumps += 1;
+                status.ca_clock_offset = None;
+            });
         }
         let token = self.token.has_changed();
         let roots = self.roots.has_changed();

@@ -13,17 +13,20 @@ impl<T> Running<T> {
         self.0.push(Box::pin(attempt));
     }
 
-    /// The outcome of the first to end, which runs no more. Nothing is lost when this is dropped before.
-    pub(super) async fn first(&mut self) -> T {
+    /// The outcome of the first to end, which runs no more, and whether it was the oldest. Nothing is lost when this
+    /// is dropped before.
+    pub(super) async fn first(&mut self) -> (T, bool) {
         std::future::poll_fn(|context| {
             let mut ended = None;
+            let mut is_oldest = true;
             self.0.retain_mut(|attempt| {
                 if ended.is_none()
                     && let Poll::Ready(outcome) = attempt.as_mut().poll(context)
                 {
-                    ended = Some(outcome);
+                    ended = Some((outcome, is_oldest));
                     return false;
                 }
+                is_oldest = false;
                 true
             });
             ended.map_or(Poll::Pending, Poll::Ready)

@@ -1,4 +1,4 @@
-//! What comes of one attempt? A new certificate in use, or a reason and a wait.
+//! What comes of one attempt? A new certificate in use; `failing` has the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,19 @@ use proto::spiffe::SpiffeId;
 use super::Current;
 use super::Engine;
 use super::LOOK;
-use super::Retry;
 use super::running::Running;
 use crate::agent::attempt::Attempt;
 use crate::agent::attempt::AttemptError;
 use crate::agent::attempt::Evidence;
-use crate::agent::backoff::Failed;
 use crate::agent::backoff::patience;
 use crate::agent::first_contact::FirstContactError;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
-use crate::agent::status::Failure;
 use crate::agent::status::Held;
 use crate::bundle::Bundle;
 use crate::client::Enrolled;
 use crate::csr::CsrError;
 use crate::csr::KeyAndCsr;
-use crate::error::Error;
 use crate::key::PrivateKey;
 use crate::trust::Trust;
 
@@ -50,25 +46,37 @@ impl Engine {
     }
 
     /// Waits for the outcome of one attempt, or of several: as long as there is none, another one is begun
-    /// from time to time. A failure counts when it is the last, or the CA asks for patience: it must not
+    /// from time to time. A failure ends this when it is the last, or the CA asks for patience: it must not
     /// be what ends an older attempt that is only slow. The files are looked after meanwhile, and the CA
     /// is listened to: `None` when it has new roots or advice, which what was asked before does not meet.
     async fn ask(&mut self, mut now: Moment) -> Result<Option<(Enrolled, Evidence)>, AttemptError> {
         let disturbed_from = now.steady + UNDISTURBED;
         let mut running = Running::default();
         loop {
+            self.take_up_if_good(now);
             self.status.send_modify(|status| {
                 status.attempts += 1;
                 status.retries += u64::from(status.is_failing());
             });
-            running.push(self.attempt(now).await?.make());
+            match self.attempt(now).await {
+                Ok(attempt) => running.push(attempt.make()),
+                Err(error) if running.is_empty() => return Err(error),
+                // Those before may have all they need.
+                Err(_for_now) => {}
+            }
             let began = now;
             while now.steadily_since(began) < patience(self.left(now)) {
                 tokio::select! {
                     biased;
                     outcome = running.first() => match outcome {
-                        Err(error) if !running.is_empty() && error.pushback().is_none() => {}
-                        outcome => return outcome.map(Some),
+                        (Err(error), is_oldest)
+                            if !running.is_empty() && error.pushback().is_none() =>
+                        {
+                            if is_oldest {
+                                self.fail_beside_others(&error, now);
+                            }
+                        }
+                        (outcome, _) => return outcome.map(Some),
                     },
                     () = self.ends.other_word(), if now.steady >= disturbed_from => {}
                     () = tokio::time::sleep(LOOK) => {}
@@ -90,7 +98,10 @@ impl Engine {
             request: self.settings.request.clone().no_earlier_than(moment),
             spiffe_id: self.insisted.clone(),
             token_file: self.settings.token_file.clone(),
-            own: self.held.as_ref().map(|held| Arc::clone(&held.svid)),
+            own: self.held.as_ref().map_or_else(
+                || self.expired.as_ref().map(|(svid, _)| Arc::clone(svid)),
+                |held| Some(Arc::clone(&held.svid)),
+            ),
             first: self.first,
             now: moment,
         })
@@ -119,7 +130,7 @@ impl Engine {
     }
 
     /// What is left of the certificate; nothing if there is none.
-    fn left(&self, now: Moment) -> Duration {
+    pub(super) fn left(&self, now: Moment) -> Duration {
         self.held.as_ref().map_or(Duration::ZERO, |held| {
             let end = held.svid.not_after();
             end.duration_since(self.ca_has_passed(now))
@@ -179,85 +190,17 @@ impl Engine {
         self.retry = None;
         self.complaint = None;
         self.forced = false;
-        self.on_disk = false;
-        self.svids.send_replace(Some(Arc::clone(&svid)));
         self.held = Some(Current {
-            svid,
+            svid: Arc::clone(&svid),
             received: now,
             renew_after,
         });
-        self.know();
-        if self.output.is_none() {
-            self.publish();
-        }
+        self.hand_on(svid);
     }
-
-    fn fail(&mut self, error: &AttemptError, now: Moment) {
-        let message = self.explained(error);
-        let failure = Failure {
-            reason: error.reason(),
-            message: message.clone(),
-            at: now.wall,
-        };
-        self.status.send_modify(|status| {
-            status.failures += 1;
-            status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
-            status.last_failure = Some(failure);
-        });
-        if may_be_a_refusal_by_tls(error) {
-            self.first = Evidence::Token;
-        }
-        if error.is_about_the_request() {
-            self.key = None;
-        }
-        let left = self.left(now);
-        let failed = Failed {
-            times: self.status.borrow().failures_in_a_row,
-            left,
-            refused: error.is_refusal(),
-            pushback: error.pushback(),
-        };
-        let wait = failed.wait(self.settings.dice.draw());
-        if self.is_worth_a_line(&message, now) {
-            tracing::warn!(
-                reason = error.reason(),
-                attempts = failed.times,
-                again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                certificate_left_s = left.as_secs(),
-                "{message}"
-            );
-            self.complaint = Some((message, now));
-        }
-        self.retry = Some(Retry {
-            from: now,
-            wait,
-            pushed: failed.pushback.is_some(),
-        });
-    }
-
-    /// The same failure is told once a minute: an outage of a night must not bury what came before it.
-    fn is_worth_a_line(&self, message: &str, now: Moment) -> bool {
-        self.complaint
-            .as_ref()
-            .is_none_or(|(told, at)| told != message || now.steadily_since(*at) >= REMINDER)
-    }
-}
-
-/// A server that judges our certificate in its handshake says no more than an alert, or hangs up: the token
-/// goes first the next time, and the certificate after it.
-fn may_be_a_refusal_by_tls(error: &AttemptError) -> bool {
-    matches!(
-        error,
-        AttemptError::Ca {
-            source: Error::Handshake { .. } | Error::Transport { .. }
-        }
-    )
 }
 
 /// A renewal that is due at once all the time would be a hot loop.
 const SOONEST: Duration = Duration::from_millis(50);
-/// How often a failure that goes on is told.
-const REMINDER: Duration = Duration::from_secs(60);
 /// What a CA that is well answers within.
 const UNDISTURBED: Duration = Duration::from_secs(2);
 /// Seconds that are worth a line in the log.

@@ -51,8 +51,15 @@ type Ends = (
 enum Ended {
     /// For the better: another certificate, or other roots.
     ByUs,
-    /// By mishap.
-    Broken(Error),
+    /// By mishap, after so long a time.
+    Broken(Error, Duration),
+}
+
+impl From<Error> for Ended {
+    /// There was none in the first place.
+    fn from(error: Error) -> Self {
+        Self::Broken(error, Duration::ZERO)
+    }
 }
 
 impl Follower {
@@ -77,10 +84,9 @@ impl Follower {
     pub(in crate::agent) async fn run(mut self) {
         loop {
             let footing = self.standing().await;
-            let began = Instant::now();
             let pause = match self.follow(&footing).await {
                 Ended::ByUs => self.spread(),
-                Ended::Broken(error) => self.note(&error, began.elapsed()),
+                Ended::Broken(error, lasted) => self.note(&error, lasted),
             };
             self.rest(pause).await;
         }
@@ -105,7 +111,7 @@ impl Follower {
     async fn follow(&mut self, footing: &Footing) -> Ended {
         let client = match self.client(footing) {
             Ok(client) => client,
-            Err(reason) => return Ended::Broken(reason),
+            Err(reason) => return reason.into(),
         };
         let in_use = self.in_use.borrow_and_update().clone();
         let acknowledged = in_use.as_ref().map(|it| it.bundle);
@@ -117,7 +123,7 @@ impl Follower {
                 self.set_push(Push::NotConnected);
                 ended
             }
-            Err(error) => Ended::Broken(error),
+            Err(error) => error.into(),
         }
     }
 
@@ -137,15 +143,16 @@ impl Follower {
     }
 
     async fn listen(&mut self, mut stream: TrustStream, footing: &Footing) -> Ended {
+        let began = Instant::now();
         loop {
             tokio::select! {
                 message = stream.next() => match message {
                     Ok(message) => self.pass_on(message),
-                    Err(error) => return Ended::Broken(error),
+                    Err(error) => return Ended::Broken(error, began.elapsed()),
                 },
                 Ok(()) = self.in_use.changed() => {
                     if let Err(error) = self.acknowledge(&stream) {
-                        return Ended::Broken(error);
+                        return Ended::Broken(error, began.elapsed());
                     }
                 }
                 Ok(()) = self.footing.changed() => {}
@@ -226,7 +233,7 @@ impl Follower {
             times: self.failures,
             left: Duration::MAX,
             refused: false,
-            pushback: None,
+            pushback: error.pushback(),
         };
         failed.wait(self.dice.draw())
     }

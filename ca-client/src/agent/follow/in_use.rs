@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 
 use proto::signet::InUse;
@@ -13,18 +14,25 @@ use super::memory;
 use crate::agent::status::one_line;
 
 /// A set that workloads can have: files renamed, watchers informed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::agent) struct Published {
     pub(in crate::agent) serial: String,
     /// `None` of a CA that does not count its bundles: then there is nothing to acknowledge.
     pub(in crate::agent) bundle: Option<u64>,
     /// An earlier run told everybody.
     pub(in crate::agent) was_told: bool,
+    /// Held by the engine until it finds that the files were taken away.
+    pub(in crate::agent) standing: Weak<()>,
 }
 
 impl Published {
     pub(in crate::agent) fn is_as(&self, other: &Self) -> bool {
         (&self.serial, self.bundle) == (&other.serial, other.bundle)
+    }
+
+    /// Whether the files were there ever since.
+    pub(in crate::agent) fn still_stands(&self) -> bool {
+        self.standing.strong_count() > 0
     }
 
     fn in_use(&self) -> Option<InUse> {
@@ -53,11 +61,15 @@ pub(in crate::agent) struct Settling {
 }
 
 impl Settling {
-    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing.
+    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing. What was
+    /// lost meanwhile is published again when it is back.
     pub(in crate::agent) async fn run(mut self) {
         while let Some(Told { at, published }) = self.told.recv().await {
             if !published.was_told {
                 tokio::time::sleep_until(at + self.settle).await;
+                if !published.still_stands() {
+                    continue;
+                }
                 self.remember(published.clone()).await;
             }
             if let Some(in_use) = published.in_use() {

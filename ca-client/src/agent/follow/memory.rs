@@ -1,6 +1,7 @@
 //! What does an agent remember beside its certificates? Who it is, and what everybody was told.
 
 use std::path::Path;
+use std::sync::Weak;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -34,6 +35,7 @@ impl Memory {
                 serial: file.serial,
                 bundle: file.bundle,
                 was_told: true,
+                standing: Weak::new(),
             });
         Self {
             instance: instance.or_else(InstanceId::draw),

@@ -72,6 +72,26 @@ fn private_keys_are_known_by_their_kind_in_every_form() {
 }
 
 #[test]
+fn nine_integers_are_an_rsa_key_and_any_other_number_of_them_is_something_else() {
+    // Two are a signature or a public key, six are a DSA key.
+    for count in [1, 2, 6, 8, 9, 10] {
+        let integers = [2, 1, 5].repeat(count);
+        let length = u8::try_from(integers.len()).unwrap();
+        let content = only(&[&[0x30, length], &integers[..]].concat()).content;
+        let is_rsa = matches!(content, Content::PrivateKey(KeyKind::Rsa { bits: 3 }));
+        assert_eq!(is_rsa, count == 9, "{count}: {content:?}");
+        assert_eq!(matches!(content, Content::Unknown { .. }), count != 9);
+    }
+    let mut text_among_them = [2, 1, 5].repeat(9);
+    text_among_them[24] = 12;
+    let content = only(&[&[0x30, 27], &text_among_them[..]].concat()).content;
+    assert!(
+        matches!(content, Content::Unknown { len: 29 }),
+        "{content:?}"
+    );
+}
+
+#[test]
 fn each_block_has_its_place_and_a_broken_one_does_not_hide_the_next() {
     let key = String::from_utf8(openssl("genpkey -algorithm ED25519")).unwrap();
     let cut = key.split("-----END").next().unwrap();
