@@ -8,6 +8,7 @@ mod admit;
 mod directory;
 mod enact;
 mod look;
+mod lookout;
 mod orders;
 mod signers;
 mod start;
@@ -41,6 +42,8 @@ use crate::rotation::GateTime;
 use crate::rotation::Limits;
 use crate::rotation::Record;
 use crate::telemetry::metrics::Metrics;
+
+use lookout::Lookout;
 
 pub use admit::NotAdmitted;
 pub(super) use directory::Directory;
@@ -85,6 +88,8 @@ pub(super) struct Conductor {
     unfinished: bool,
     /// Who holds things up, as it was seen last.
     awaited: Awaited,
+    /// When everybody who holds a leaf is looked at again.
+    lookout: Lookout,
     /// The signers beside the active one, for whoever lists what is held.
     others: Arc<ArcSwap<Vec<OtherSigner>>>,
 }

@@ -14,6 +14,7 @@ use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
 use super::Directory;
+use super::Lookout;
 use super::Settings;
 use super::Signers;
 use super::signers::describe;
@@ -76,6 +77,7 @@ pub(in crate::app) async fn open_ca(
         started: Instant::now(),
         unfinished: true,
         awaited: Awaited::default(),
+        lookout: Lookout::default(),
         others: Arc::default(),
     };
     if let Some(replacement) = found.replacement {
