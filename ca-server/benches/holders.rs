@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -79,6 +80,9 @@ struct World {
     since: HashMap<Fingerprint, u64>,
     now: SystemTime,
     serials: AtomicU64,
+    started: Instant,
+    /// Goes on from one round to the next.
+    pace: Mutex<Pace>,
 }
 
 impl World {
@@ -91,6 +95,8 @@ impl World {
             since: HashMap::from([(name_of("root A"), 5), (name_of("root B"), 7)]),
             now,
             serials: AtomicU64::new(0),
+            started: Instant::now(),
+            pace: Mutex::default(),
         });
         let mut filling = JoinSet::new();
         for first in 0..WORKERS {
@@ -228,18 +234,17 @@ impl World {
     }
 
     async fn look_again_and_again(&self, looking: Looking) {
-        let (start, mut pace) = (Instant::now(), Pace::default());
         loop {
-            let began = start.elapsed();
+            let began = self.started.elapsed();
             match looking {
                 Looking::Never => return,
                 Looking::EachTick => {
                     self.look().await;
                     self.ledger.prune_marks(self.now).await.unwrap();
                 }
-                Looking::AtPace if pace.allows(began) => {
+                Looking::AtPace if self.pace.lock().unwrap().allows(began) => {
                     self.look().await;
-                    pace = Pace::after(began, start.elapsed());
+                    *self.pace.lock().unwrap() = Pace::after(began, self.started.elapsed());
                 }
                 Looking::AtPace => {}
             }
