@@ -257,9 +257,9 @@ async fn two_thousand_agents_are_told_of_a_new_root_and_renew_one_after_the_othe
     let agents = enrol(&ca).await;
     eprintln!("{AGENTS} leaves in {:?}", start.elapsed());
     let enrolled = ca.memory();
-    let _ignored = follow(&ca, &agents).await;
+    let watching = follow(&ca, &agents).await;
     let crowded = ca.memory();
-    drop(_ignored);
+    drop(watching);
     let first = memory_without_anybody(&ca, enrolled).await;
 
     let during = rotate_under(&ca, &agents).await;
