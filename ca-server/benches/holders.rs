@@ -229,6 +229,8 @@ impl World {
         let count = issued.load(Ordering::Relaxed);
         stop.store(true, Ordering::Relaxed);
         looks.abort();
+        // Ended, in whatever way, before the next round begins.
+        drop(looks.await);
         running.join_all().await;
         count
     }
