@@ -55,6 +55,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("rustls", &["api", "app"]),
     ("jsonwebtoken", &["attest"]),
     ("prometheus", &["telemetry"]),
+    ("tikv_jemallocator", &["main.rs"]),
     ("tracing", &["api", "app", "ledger", "telemetry"]),
     ("tokio", &["main.rs", "api", "app", "ledger", "backup"]),
 ];

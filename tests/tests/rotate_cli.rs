@@ -480,3 +480,29 @@ fn every_metric_that_an_alert_names_is_told() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_step_that_could_not_be_done_whole_is_said_to_be_recorded_and_is_finished_by_itself() {
+    let ca = TestCa::start();
+    let (bundle, aside) = ("trust-bundle.json", "aside.json");
+    let path = |name: &str| ca.data_dir.join(name);
+    std::fs::rename(path(bundle), path(aside)).unwrap();
+    // No file can take its place.
+    std::fs::create_dir_all(path(bundle).join("in-the-way")).unwrap();
+    let refused = ca.try_operator(&["rotate", "start"]);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    for part in ["it is recorded", "by itself", "rotate status", bundle] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    // Where it sends to look there is an answer, and it has the step.
+    assert_ne!(signer(&status(&ca), "next"), "");
+    assert_eq!(ca.roots_pem().matches("BEGIN").count(), 1);
+
+    std::fs::remove_dir_all(path(bundle)).unwrap();
+    std::fs::rename(path(aside), path(bundle)).unwrap();
+    until("both roots", Duration::from_secs(60), async || {
+        (ca.roots_pem().matches("BEGIN").count() == 2).then_some(())
+    })
+    .await;
+}

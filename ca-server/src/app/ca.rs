@@ -209,6 +209,11 @@ pub enum CaError {
     /// No signer waits to be let go.
     #[error("no signer drains, so there is nothing to retire: see `ca-server rotate status`")]
     NothingDrains,
+    /// It is recorded, and so it will be done; not all of it is yet.
+    #[error(
+        "it is recorded, and what is left to do is done by itself: see `ca-server rotate status`"
+    )]
+    Recorded(#[source] Box<Self>),
     /// The rotation does not allow it.
     #[error(transparent)]
     Rotation(#[from] Refusal),

@@ -188,7 +188,8 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError>;
 
     /// Forgets some of what is known of holders whose leaves were over a day before `now`, and answers how many rows that
-    /// were; zero when there is nothing left to forget. To be called again and again. Entries stay.
+    /// were; zero when there is nothing left to forget. To be called again and again, and seldom: each time reads a row
+    /// for every holder. Entries stay.
     ///
     /// # Errors
     /// What was not forgotten is still there.

@@ -1,7 +1,11 @@
 //! What does one agent say it uses, and does the ledger have it so? One stream's voice, from the first word to the last.
 
+use std::time::Duration;
+use std::time::SystemTime;
+
 use proto::signet::InUse;
 use proto::spiffe::SpiffeId;
+use tokio::time::Instant;
 use tonic::Status;
 use tracing::debug;
 use tracing::info;
@@ -34,14 +38,14 @@ impl Speaker {
     ) -> Result<Self, Status> {
         let known = trust.ledger.holder(instance, spiffe_id.clone()).await;
         let said = known.map_err(|error| unwritten(&error))?.acknowledged;
-        let copied_until = said
+        let copied_for = said
             .filter(|said| said.shared)
-            .and_then(|said| said.at.checked_add(trust.longest_leaf));
+            .and_then(|said| copied_for(said.at, trust.clock.now(), trust.longest_leaf));
         let key = AgentKey {
             instance,
             spiffe_id,
         };
-        let (stream, others) = trust.streams.join(key.clone(), copied_until, moment(trust));
+        let (stream, others) = trust.streams.join(key.clone(), copied_for, moment(trust));
         let speaker = Self { key, stream };
         if !others.is_empty() {
             warn!(%instance, spiffe_id = %speaker.key.spiffe_id, "two streams use one instance id: neither speaks for the other");
@@ -136,19 +140,64 @@ impl Speaker {
         if before == Some(facts(&said)) && !said.shared {
             return Ok(());
         }
+        let said = self.dated(trust, said);
         let written = trust.ledger.acknowledge(said).await;
         written.map_err(|error| unwritten(&error))
+    }
+
+    /// With what does not count goes when the copy was seen, for that is what the next process has to know.
+    fn dated(&self, trust: &Trust, said: Acknowledgement) -> Acknowledgement {
+        if !said.shared {
+            return said;
+        }
+        let ago = trust.streams.since_last_sign(&self.key, moment(trust));
+        let now = trust.clock.now();
+        let at = now.checked_sub(ago.unwrap_or_default()).unwrap_or(now);
+        Acknowledgement { at, ..said }
     }
 }
 
 fn moment(trust: &Trust) -> Moment {
     Moment {
-        now: trust.clock.now(),
+        now: Instant::now(),
         longest_leaf: trust.longest_leaf,
     }
+}
+
+/// For how long there may still be copies that an earlier process saw at `seen`; never for longer than a leaf lives,
+/// whatever became of the clock.
+fn copied_for(seen: SystemTime, now: SystemTime, longest_leaf: Duration) -> Option<Duration> {
+    let left = match now.duration_since(seen) {
+        Ok(ago) => longest_leaf.checked_sub(ago)?,
+        Err(_it_lies_ahead) => longest_leaf,
+    };
+    (!left.is_zero()).then_some(left)
 }
 
 fn unwritten(error: &LedgerError) -> Status {
     warn!(%error, "an acknowledgement was not written");
     Status::unavailable("the ledger cannot be written now; come again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_process_saw_lasts_as_long_as_a_leaf_at_most() {
+        let seconds = Duration::from_secs;
+        let now = UNIX_EPOCH + seconds(1_000_000);
+        for (seen, left) in [
+            (now - seconds(100), None),
+            (now - seconds(99), Some(seconds(1))),
+            (now, Some(seconds(100))),
+            // The clock was set back meanwhile.
+            (now + seconds(1), Some(seconds(100))),
+            (now + seconds(1_000_000), Some(seconds(100))),
+        ] {
+            assert_eq!(copied_for(seen, now, seconds(100)), left, "{seen:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod directory;
 mod enact;
 mod look;
 mod looking;
+mod lookout;
 mod orders;
 mod patience;
 mod publication;
@@ -51,6 +52,7 @@ use crate::rotation::Record;
 use crate::telemetry::metrics::Metrics;
 
 use looking::Looking;
+use lookout::Lookout;
 use patience::Patience;
 use publication::Withheld;
 
@@ -104,6 +106,8 @@ pub(super) struct Conductor {
     withheld: Withheld,
     /// Who holds things up, as it was seen last.
     awaited: Awaited,
+    /// When everybody who holds a leaf is looked at again.
+    lookout: Lookout,
     /// The signers beside the active one, for whoever lists what is held.
     others: Arc<ArcSwap<Vec<OtherSigner>>>,
 }

@@ -10,7 +10,6 @@ use super::super::lists;
 use super::Conductor;
 use super::upkeep::Seen;
 use crate::rotation::Command;
-use crate::rotation::Evidence;
 use crate::rotation::Phase;
 use crate::rotation::Record;
 use crate::rotation::Report;
@@ -70,14 +69,28 @@ impl Conductor {
         dry_run: bool,
         now: SystemTime,
     ) -> Result<Report, CaError> {
+        let before = self.record.clone();
+        let answer = self.do_and_report(command, dry_run, now).await;
+        answer.map_err(|error| match self.record == before {
+            true => error,
+            false => CaError::Recorded(Box::new(error)),
+        })
+    }
+
+    async fn do_and_report(
+        &mut self,
+        command: &Command,
+        dry_run: bool,
+        now: SystemTime,
+    ) -> Result<Report, CaError> {
         if *command != Command::Report && self.unfinished {
             // Gates are asked about what is in force, not about what is to be.
             self.enact(now).await?;
         }
-        let seen = self.see().await?;
         if dry_run {
+            let seen = self.see().await?;
             let record = self.after(command, &seen, now)?;
-            return Ok(self.report(&record, &seen.evidence(self), now));
+            return Ok(self.report(&record, &seen, now));
         }
         match command {
             Command::Report | Command::Reload => {}
@@ -85,24 +98,28 @@ impl Conductor {
                 self.start_self_signed(*auto, *renew_within, now).await?;
             }
             Command::Taint { issuer, .. } => {
-                let record = self.after(command, &seen, now)?;
+                let record = self.after(command, &self.see().await?, now)?;
                 self.turn_away_from(*issuer, record, now).await?;
             }
             Command::Activate { .. } | Command::Retire { .. } => {
-                let record = self.after(command, &seen, now)?;
+                let record = self.after(command, &self.see().await?, now)?;
                 self.commit(record, now).await?;
             }
             Command::Abort => {
-                let record = self.after(command, &seen, now)?;
+                let record = self.after(command, &self.see().await?, now)?;
                 self.commit(record, now).await?;
                 if self.is_given_up() {
                     self.note_given_up();
                 }
             }
         }
-        self.bring_up_to_date(now).await?;
+        let done = self.bring_up_to_date(now).await;
+        // Whoever asks how things stand is answered also when something cannot be done: it is tried again, and logged.
+        if *command != Command::Report {
+            done?;
+        }
         let seen = self.see().await?;
-        Ok(self.report(&self.record, &seen.evidence(self), now))
+        Ok(self.report(&self.record, &seen, now))
     }
 
     /// The record after `command`, as far as that needs no new keys.
@@ -133,13 +150,14 @@ impl Conductor {
         })
     }
 
-    fn report(&self, record: &Record, evidence: &Evidence<'_>, now: SystemTime) -> Report {
+    fn report(&self, record: &Record, seen: &Seen, now: SystemTime) -> Report {
         let settings = &self.settings;
         let longest = settings.rotation_ttl.min(settings.limits.max_ttl);
         let longest = record.renew_within.unwrap_or(longest).min(longest);
+        let (evidence, directory) = (seen.evidence(self), self.directory.figures());
         Report {
             warnings: lists::warnings(&self.authority.current(), now),
-            ..Report::of(record, evidence, longest, self.directory.figures())
+            ..Report::of(record, &evidence, longest, directory)
         }
     }
 }

@@ -16,6 +16,7 @@ use super::super::report;
 use super::Conductor;
 use super::Directory;
 use super::Looking;
+use super::Lookout;
 use super::Patience;
 use super::Settings;
 use super::Signers;
@@ -89,6 +90,7 @@ pub(in crate::app) async fn open_ca(
         signing: None,
         withheld: Withheld::default(),
         awaited: Awaited::default(),
+        lookout: Lookout::default(),
         others: Arc::default(),
     };
     if let Some(replacement) = found.replacement {

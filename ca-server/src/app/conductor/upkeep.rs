@@ -18,8 +18,6 @@ use crate::rotation::Awaited;
 use crate::rotation::Evidence;
 use crate::rotation::Record;
 use crate::rotation::Step;
-use crate::rotation::awaited;
-use crate::rotation::due;
 use crate::x509::SystemEntropy;
 
 impl Conductor {
@@ -36,8 +34,7 @@ impl Conductor {
             self.commit(record, now).await?;
         }
         self.let_go_of_roots(now).await?;
-        self.ledger.prune_marks(self.gate_time.now()).await?;
-        Ok(())
+        self.prune().await
     }
 
     /// The record after the step that is due now.
@@ -46,10 +43,11 @@ impl Conductor {
             self.awaited = Awaited::default();
             return Ok(None);
         }
-        let seen = self.see().await?;
-        self.awaited = awaited(&self.record, &seen.evidence(self));
+        let Some((seen, step)) = self.look_if_allowed().await? else {
+            return Ok(None);
+        };
         let evidence = seen.evidence(self);
-        let record = match due(&self.record, &evidence) {
+        let record = match step {
             None => {
                 debug!(waits_for = ?rotation::activation_obstacles(&self.record, &evidence), "no step is due");
                 return Ok(None);

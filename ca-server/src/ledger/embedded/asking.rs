@@ -1,6 +1,7 @@
 //! How does the async side ask? A question for the committer or for a reading thread, and a bounded wait for its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -135,15 +136,16 @@ impl Ledger for SledLedger {
     }
 
     async fn holdings(&self, now: SystemTime) -> Result<Vec<Holding>, LedgerError> {
-        self.read(move |reader| reader.holdings(now)).await
+        self.scan(move |reader| reader.holdings(now)).await
     }
 
     async fn prune_marks(&self, now: SystemTime) -> Result<usize, LedgerError> {
-        let useless = self.read(move |reader| reader.useless(now)).await?;
-        if useless.is_empty() {
-            return Ok(0);
+        let useless = self.scan(move |reader| reader.useless(now)).await?;
+        let mut forgotten = 0;
+        for some in useless.in_batches() {
+            forgotten += self.forget(some).await?;
         }
-        self.forget(useless).await
+        Ok(forgotten)
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {
@@ -190,6 +192,23 @@ impl SledLedger {
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.in_time(self.reading(work)).await
+    }
+
+    /// Reads every row of a kind: the more there are, the longer it takes, and a limit that is too short for them would
+    /// be so for ever.
+    async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let patience = self.answer_within.saturating_mul(SCAN_PATIENCE);
+        within(patience, self.reading(work)).await
+    }
+
+    async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let shared = Arc::clone(&self.shared);
         let reading = tokio::task::spawn_blocking(move || {
             let store = shared.store()?;
@@ -198,24 +217,29 @@ impl SledLedger {
                 tally: &shared.tally,
             })
         });
-        self.in_time(async { reading.await.unwrap_or_else(|_panicked| Err(gave_up())) })
-            .await
+        reading.await.unwrap_or_else(|_panicked| Err(gave_up()))
     }
 
     async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
-        let patience = self.answer_within;
-        let late = |_elapsed| {
-            Err(LedgerError::Unavailable {
-                reason: format!("there was no answer within {patience:?}"),
-            })
-        };
-        tokio::time::timeout(patience, work)
-            .await
-            .unwrap_or_else(late)
+        within(self.answer_within, work).await
     }
+}
+
+async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    let late = |_elapsed| {
+        Err(LedgerError::Unavailable {
+            reason: format!("there was no answer within {patience:?}"),
+        })
+    };
+    tokio::time::timeout(patience, work)
+        .await
+        .unwrap_or_else(late)
 }
 
 /// The committer ended.
@@ -224,3 +248,6 @@ fn gone() -> LedgerError {
         reason: "it is closed".to_owned(),
     }
 }
+
+/// How much longer than another question one about all rows of a kind may take.
+const SCAN_PATIENCE: u32 = 12;

@@ -26,8 +26,20 @@ pub(super) struct Useless {
 }
 
 impl Useless {
-    pub(super) fn is_empty(&self) -> bool {
-        self.marks.is_empty() && self.agents.is_empty()
+    /// The same in parts, none of which reservations wait for long for.
+    pub(super) fn in_batches(&self) -> Vec<Self> {
+        let before = self.before;
+        let marks = self.marks.chunks(AT_ONCE).map(|marks| Self {
+            before,
+            marks: marks.to_vec(),
+            agents: Vec::new(),
+        });
+        let agents = self.agents.chunks(AT_ONCE).map(|agents| Self {
+            before,
+            marks: Vec::new(),
+            agents: agents.to_vec(),
+        });
+        marks.chain(agents).collect()
     }
 }
 
@@ -40,7 +52,7 @@ impl Reader<'_> {
         self.each_of(keys::MARKS, |key, value| {
             let mark: Mark = rows::decode(key, value)?;
             agents.remove(&holder_in(key)?);
-            if mark.last_second < before && marks.len() < AT_ONCE {
+            if mark.last_second < before && marks.len() < A_LOOK {
                 marks.push(key.to_vec());
             }
             Ok(())
@@ -48,7 +60,7 @@ impl Reader<'_> {
         Ok(Useless {
             before,
             marks,
-            agents: agents.into_iter().take(AT_ONCE).collect(),
+            agents: agents.into_iter().take(A_LOOK).collect(),
         })
     }
 
@@ -119,3 +131,5 @@ fn holder_in(key: &[u8]) -> Result<HolderKey, LedgerError> {
 const KEPT_SECONDS: u64 = 24 * 60 * 60;
 /// Bounds the batch, and so the time that reservations wait for it.
 const AT_ONCE: usize = 256;
+/// Bounds the memory for what one look finds. A look reads all there is, so it is not taken for a few.
+const A_LOOK: usize = 4096;

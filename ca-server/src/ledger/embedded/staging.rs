@@ -225,5 +225,6 @@ fn written((key, value): rows::Row) -> (Vec<u8>, Option<Vec<u8>>) {
     (key, Some(value))
 }
 
-/// From reservation to record, at the longest: the time after which the ledger answers with `Unavailable`.
-const LONGEST_FLIGHT: Duration = Duration::from_secs(5);
+/// From the request to the record, at the longest: two waits for the ledger, each as long as it takes to be answered
+/// with `Unavailable`, and a signature between them.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(12);

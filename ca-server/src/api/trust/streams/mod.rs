@@ -3,7 +3,8 @@
 //!
 //! An old stream that lingers when its agent has come back looks like a copy, but never gives a sign of life again. If it
 //! does, there are two agents for certain, and then nothing that is said under the id counts for as long as a leaf may
-//! live: a copy that is away for a moment is still out there.
+//! live: a copy that is away for a moment is still out there. That is kept while nobody is connected, and measured by a
+//! monotonic clock: one on the wall that is set accuses nobody and excuses nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
-use std::time::SystemTime;
 
 use proto::spiffe::SpiffeId;
+use tokio::time::Instant;
 
 use crate::ledger::Acknowledgement;
 use crate::ledger::InstanceId;
@@ -43,14 +44,17 @@ pub(super) enum End {
 /// When something happens, and how long a leaf may live.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
-    pub(super) now: SystemTime,
+    pub(super) now: Instant,
     pub(super) longest_leaf: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     last: u64,
+    /// Who is connected, and who is not and has copies.
     agents: HashMap<AgentKey, Agent>,
+    /// How many of them are not connected.
+    absent: usize,
 }
 
 #[derive(Debug)]
@@ -58,11 +62,11 @@ struct Agent {
     streams: Vec<Stream>,
     /// The number of the stream that came last, and when.
     newest: u64,
-    newest_since: SystemTime,
+    newest_since: Instant,
     /// What the newest said, when it has ended before an older one.
     left: Option<Acknowledgement>,
     /// There are several, or there were not long ago.
-    copied_until: Option<SystemTime>,
+    copied_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -73,22 +77,29 @@ struct Stream {
 
 impl Streams {
     /// Adds a stream, and answers its number and what others under that id said, which counts no more.
-    /// `copied_until` is what an earlier process knew.
+    /// `copied_for` is what an earlier process knew: for how long from now on there may be copies.
     pub(super) fn join(
         &self,
         key: AgentKey,
-        copied_until: Option<SystemTime>,
+        copied_for: Option<Duration>,
         at: Moment,
     ) -> (u64, Vec<Acknowledgement>) {
         let mut open = self.lock();
         open.last += 1;
         let number = open.last;
+        if open
+            .agents
+            .get(&key)
+            .is_some_and(|it| it.streams.is_empty())
+        {
+            open.absent -= 1;
+        }
         let agent = open.agents.entry(key).or_insert_with(|| Agent {
             streams: Vec::new(),
             newest: number,
             newest_since: at.now,
             left: None,
-            copied_until,
+            copied_until: copied_for.map(|left| at.now + left),
         });
         agent.look_for_survivors(at);
         let said = agent.streams.iter_mut().filter_map(|it| it.said.as_mut());
@@ -145,14 +156,42 @@ impl Streams {
             End::Broken => agent.look_for_survivors(at),
         }
         let again = agent.remove(number, at.now);
-        if agent.streams.is_empty() {
-            open.agents.remove(key);
+        if !agent.streams.is_empty() {
+            return again;
+        }
+        let is_copied = agent.is_copied(at.now);
+        match is_copied && open.has_room(at.now) {
+            true => open.absent += 1,
+            false => drop(open.agents.remove(key)),
         }
         again
     }
 
+    /// How long ago two agents were seen for certain, as long as that counts.
+    pub(super) fn since_last_sign(&self, key: &AgentKey, at: Moment) -> Option<Duration> {
+        let open = self.lock();
+        let until = open.agents.get(key)?.copied_until?;
+        let left = until.checked_duration_since(at.now)?;
+        Some(at.longest_leaf.saturating_sub(left))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Whether one more that is not connected can be kept. The ledger has those for whom there is no room.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.absent >= MOST_ABSENT {
+            self.agents
+                .retain(|_key, agent| !agent.streams.is_empty() || agent.is_copied(now));
+            let agents = self.agents.values();
+            // The one that is asked for has no stream any more, and is not counted yet.
+            let without = agents.filter(|agent| agent.streams.is_empty()).count();
+            self.absent = without.saturating_sub(1);
+        }
+        self.absent < MOST_ABSENT
     }
 }
 
@@ -174,15 +213,15 @@ impl Agent {
         }
     }
 
-    fn is_copied(&self, now: SystemTime) -> bool {
+    fn is_copied(&self, now: Instant) -> bool {
         self.copied_until.is_some_and(|until| now < until)
     }
 
-    fn speaks_for_itself(&self, number: u64, now: SystemTime) -> bool {
+    fn speaks_for_itself(&self, number: u64, now: Instant) -> bool {
         self.streams.len() == 1 && number == self.newest && !self.is_copied(now)
     }
 
-    fn remove(&mut self, number: u64, now: SystemTime) -> Option<(Acknowledgement, Option<u64>)> {
+    fn remove(&mut self, number: u64, now: Instant) -> Option<(Acknowledgement, Option<u64>)> {
         let at = self.streams.iter().position(|it| it.number == number)?;
         let gone = self.streams.remove(at);
         if number == self.newest {
@@ -216,6 +255,8 @@ fn shared(said: Acknowledgement, shared: bool) -> Acknowledgement {
 const LATE: Duration = Duration::from_secs(5);
 /// Longer than a dead connection goes unnoticed: a ping, the wait for its answer, and some more.
 const SILENCE: Duration = Duration::from_secs(90);
+/// Bounds the memory for copies that have gone.
+const MOST_ABSENT: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Who speaks for whom, by what the streams of one instance id did.
 
+use std::sync::LazyLock;
 use std::time::UNIX_EPOCH;
 
 use super::*;
@@ -7,8 +8,9 @@ use super::*;
 const LEAF: u64 = 1000;
 
 fn at(seconds: u64) -> Moment {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     Moment {
-        now: UNIX_EPOCH + Duration::from_secs(seconds),
+        now: *START + Duration::from_secs(seconds),
         longest_leaf: Duration::from_secs(LEAF),
     }
 }
@@ -102,7 +104,7 @@ fn an_older_stream_does_not_speak_for_a_newer_one_that_left() {
 #[test]
 fn what_an_earlier_process_knew_of_a_copy_holds_on() {
     let (streams, key) = (Streams::default(), key(7, "a"));
-    let (number, _) = streams.join(key.clone(), Some(at(50).now), at(0));
+    let (number, _) = streams.join(key.clone(), Some(Duration::from_secs(50)), at(0));
     assert!(streams.note(&key, number, said(1), at(49)).shared);
     assert!(!streams.note(&key, number, said(1), at(50)).shared);
 }
@@ -127,4 +129,43 @@ fn nobody_is_silenced_by_another_id_or_by_the_same_id_under_another_name() {
         assert_eq!(streams.note(&mine, number, said(1), at(9)), said(1));
         assert_eq!(streams.leave(&other, theirs, End::InOrder, at(9)), None);
     }
+}
+
+#[test]
+fn a_copy_stays_one_while_nobody_is_connected_whatever_the_ledger_says() {
+    let (streams, key, older, newer) = two();
+    streams.note(&key, older, said(2), at(5));
+    for (number, end) in [(older, End::Broken), (newer, End::InOrder)] {
+        assert_eq!(streams.leave(&key, number, end, at(6)), None);
+    }
+    // Another process would begin with what the ledger's date says, by a clock that was set forward: nothing.
+    let until = 6 + LEAF;
+    let (number, _) = streams.join(key.clone(), None, at(100));
+    assert!(streams.note(&key, number, said(3), at(until - 1)).shared);
+    assert_eq!(
+        streams.since_last_sign(&key, at(106)),
+        Some(Duration::from_secs(100))
+    );
+    assert!(!streams.note(&key, number, said(3), at(until)).shared);
+    assert_eq!(streams.since_last_sign(&key, at(until + 1)), None);
+    assert_eq!(streams.leave(&key, number, End::InOrder, at(until)), None);
+    assert!(streams.lock().agents.is_empty());
+}
+
+#[test]
+fn so_many_copies_are_remembered_and_room_comes_back_when_they_are_over() {
+    let streams = Streams::default();
+    let copy = |number: usize, seconds: u64| {
+        let key = key(7, &number.to_string());
+        let (stream, _) = streams.join(key.clone(), Some(Duration::from_secs(50)), at(seconds));
+        streams.leave(&key, stream, End::Broken, at(seconds));
+    };
+    let known = || {
+        let open = streams.lock();
+        (open.agents.len(), open.absent)
+    };
+    (0..=MOST_ABSENT).for_each(|number| copy(number, 0));
+    assert_eq!(known(), (MOST_ABSENT, MOST_ABSENT));
+    copy(MOST_ABSENT + 1, 50);
+    assert_eq!(known(), (1, 1));
 }

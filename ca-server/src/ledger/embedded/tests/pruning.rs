@@ -51,15 +51,21 @@ async fn a_mark_goes_when_its_leaves_were_over_for_a_day_and_takes_what_was_said
 async fn many_dead_marks_go_in_bounded_steps() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path());
-    for number in 0..600 {
-        ledger
-            .reserve(until(held(number, number, 1), NOON))
-            .await
-            .unwrap();
-    }
-    ledger.reserve(held(600, 600, 1)).await.unwrap();
+    let ledger = shared(ledger);
+    let reserving = |number| {
+        let ledger = Arc::clone(&ledger);
+        async move {
+            let intent = until(held(number, number, 1), NOON);
+            ledger.reserve(intent).await.unwrap();
+        }
+    };
+    at_once(0..5000, reserving).await;
+    ledger.reserve(held(5000, 5000, 1)).await.unwrap();
+    let commands = ledger.figures().commands;
     let steps = prune(&ledger, at(NOON + DAY + 1)).await;
-    assert_eq!(steps, [256, 256, 88]);
+    assert_eq!(steps, [4096, 904]);
+    // None of them keeps reservations waiting for more than 256 rows.
+    assert_eq!(ledger.figures().commands - commands, 16 + 4);
     assert_eq!(ledger.holdings(at(NOON)).await.unwrap().len(), 1);
 }
 

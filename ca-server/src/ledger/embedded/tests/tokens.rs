@@ -81,8 +81,8 @@ async fn a_token_whose_leaf_was_never_recorded_moves_to_the_next_intent_of_the_s
     let (_dir, ledger) = with_token(token()).await;
     ledger.reserve(paid(1, "a")).await.unwrap();
     let (soon, later) = (
-        after_seconds(paid(2, "a"), 4),
-        after_seconds(paid(2, "a"), 5),
+        after_seconds(paid(2, "a"), 11),
+        after_seconds(paid(2, "a"), 12),
     );
     // The first may still be signed: two leaves for one token must not come of it.
     assert_eq!(
