@@ -271,6 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_or_a_directory_under_one_of_the_names_is_no_file_and_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("ca-cert.pem");
+        let made = std::process::Command::new("mkfifo").arg(pipe).status();
+        assert!(made.unwrap().success());
+        fs::create_dir(dir.path().join("ca-key.pem")).unwrap();
+        let content = Content::read(dir.path()).unwrap();
+        for name in ["ca-cert.pem", "ca-key.pem"] {
+            assert!(matches!(content.get(name), Some(Entry::NotAFile)), "{name}");
+        }
+    }
+
+    #[test]
     fn a_copy_is_its_owners_alone_and_holds_what_was_read_whatever_came_later() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("deep/to"));
