@@ -16,6 +16,7 @@ use crate::agent::backoff::patience;
 use crate::agent::first_contact::FirstContactError;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
+use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::bundle::Bundle;
 use crate::client::Enrolled;
@@ -175,7 +176,12 @@ impl Engine {
                 "the CA's clock differs from this machine's"
             );
         }
+        let has_none = self.left(now).is_zero();
         self.status.send_modify(|status| {
+            // What is on disk has expired: nobody is ready before the new files are.
+            if has_none && matches!(status.files, Files::Written { .. }) {
+                status.files = Files::Pending;
+            }
             status.certificate = Some(Held::of(&svid));
             status.renewals += 1;
             status.failures_in_a_row = 0;
