@@ -164,16 +164,24 @@ impl Record {
         )
     }
 
-    /// Roots that agents stop trusting for their connection to the CA at once: only tainted signers have them, and the
-    /// active signer needs none of them. `same_as_active` are further certificates of the root that anchors it, for
-    /// agents go by its key.
+    /// Roots that agents stop trusting for their connection to the CA at once: those that only tainted signers have.
+    /// `same_as_active` are further certificates of the root that anchors the active signer, for agents go by its key.
     ///
     /// An agent that distrusts all that it knows has no CA any more and hears nothing more; so the root of a tainted
-    /// signer is named once another one signs.
+    /// signer that signs is named once the next one's is out as well, under which the server shows itself too.
     #[must_use]
-    pub fn distrusted_roots(&self, same_as_active: &[Fingerprint]) -> Vec<Fingerprint> {
+    pub fn distrusted_roots(
+        &self,
+        same_as_active: &[Fingerprint],
+        now: SystemTime,
+    ) -> Vec<Fingerprint> {
+        let next = self.next_signer();
+        let has_way_out = next
+            .is_some_and(|next| next.published && next.tainted.is_none() && next.not_before <= now);
         let active = self.active_signer().map(|active| active.root);
-        let is_needed = |root: &Fingerprint| active == Some(*root) || same_as_active.contains(root);
+        let is_needed = |root: &Fingerprint| {
+            !has_way_out && (active == Some(*root) || same_as_active.contains(root))
+        };
         let (bad, good): (Vec<&Signer>, Vec<&Signer>) = self
             .signers
             .iter()

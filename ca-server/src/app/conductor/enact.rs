@@ -54,7 +54,7 @@ impl Conductor {
         // A root that comes may accept leaves of one that goes with it.
         self.note_anchors(now)?;
         let merged = self.publish().await?;
-        let generation = self.generation(&merged)?;
+        let generation = self.generation(&merged, now)?;
         let terms = Terms {
             issuer: generation.issuer().fingerprint(),
             bundle: merged.sequence,
@@ -93,7 +93,7 @@ impl Conductor {
     }
 
     /// What the record and the stored trust bundle amount to.
-    fn generation(&self, merged: &Merged) -> Result<Generation, CaError> {
+    fn generation(&self, merged: &Merged, now: SystemTime) -> Result<Generation, CaError> {
         let issuer = self.record.active;
         let active = self.signers.get(&issuer);
         let active = active.ok_or(CaError::SignerGone { issuer })?;
@@ -111,7 +111,7 @@ impl Conductor {
             roots: merged.roots.clone(),
             crls: merged.crls.clone(),
             bundle_number: merged.sequence,
-            distrusted: self.record.distrusted_roots(&same_key),
+            distrusted: self.record.distrusted_roots(&same_key, now),
             longest_ttl: self.longest_ttl(),
             renew_by: self.renew_by(),
         };

@@ -297,7 +297,7 @@ fn who_is_tainted_gives_way() {
         .unwrap();
     assert_eq!(shape(&signing), (issuer('A'), None, "AB".to_owned()));
     assert_eq!(
-        (signing.renew_since, signing.distrusted_roots(&[])),
+        (signing.renew_since, signing.distrusted_roots(&[], at(1))),
         (Some(at(1)), vec![root('B')])
     );
 
@@ -339,19 +339,31 @@ fn who_is_tainted_gives_way_to_nobody_whose_key_is_not_here() {
 }
 
 #[test]
-fn a_root_is_distrusted_once_the_signer_in_use_needs_it_no_more() {
+fn a_root_is_distrusted_as_soon_as_agents_know_another_one() {
     let mut world = World::default();
     world.since.insert(root('B'), 7);
     let alone = steady().taint(&issuer('A'), (None, None), &all(), at(1));
     let record = alone.unwrap();
-    assert_eq!(record.distrusted_roots(&[]), []);
+    assert_eq!(record.distrusted_roots(&[], at(1)), []);
     let record = record.introduce(signer('B'), true, at(2)).unwrap();
+    assert_eq!(record.distrusted_roots(&[], at(2)), []);
     let record = record.distribute(at(2)).unwrap();
-    assert_eq!(record.distrusted_roots(&[]), []);
+    assert_eq!(record.distrusted_roots(&[], at(2)), [root('A')]);
     let record = record.activate(&world.evidence(), None, at(3)).unwrap();
-    assert_eq!(record.distrusted_roots(&[]), [root('A')]);
+    assert_eq!(record.distrusted_roots(&[], at(3)), [root('A')]);
     // Where A's root is B's, certified once more, agents would distrust both.
-    assert_eq!(record.distrusted_roots(&[root('A'), root('B')]), []);
+    assert_eq!(record.distrusted_roots(&[root('A'), root('B')], at(3)), []);
+}
+
+#[test]
+fn a_next_signer_that_is_not_valid_yet_is_no_way_out() {
+    let tainted = steady().taint(&issuer('A'), (None, None), &all(), at(1));
+    let mut next = signer('B');
+    next.not_before = at(9);
+    let record = tainted.unwrap().introduce(next, true, at(2)).unwrap();
+    let record = record.distribute(at(2)).unwrap();
+    assert_eq!(record.distrusted_roots(&[], at(8)), []);
+    assert_eq!(record.distrusted_roots(&[], at(9)), [root('A')]);
 }
 
 #[test]
