@@ -24,7 +24,9 @@ pub mod openssl;
 pub mod peers;
 pub mod poll;
 pub mod relay;
+pub mod rotation;
 pub mod scene;
+pub mod stranger;
 pub mod workload;
 
 /// The workload that most tests are about.
