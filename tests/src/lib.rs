@@ -27,6 +27,8 @@ pub mod relay;
 pub mod rotation;
 pub mod scene;
 pub mod stranger;
+pub mod tracer;
+pub mod witness;
 pub mod workload;
 
 /// The workload that most tests are about.
