@@ -27,8 +27,10 @@ use tests::cacerts::Cacerts;
 use tests::follower::Enrolled;
 use tests::follower::Follower;
 use tests::poll::until;
+use tests::poll::wait_for;
 use tests::rotation::phase_away_from;
 use tests::rotation::record;
+use tests::rotation::signer;
 use tests::tracer::ONE_WORKER;
 use tests::tracer::Tracer;
 use tests::tracer::group_is_on;
@@ -151,6 +153,19 @@ impl Scene {
         }
     }
 
+    /// An order that was not answered, or refused, is given again where nothing came of it. Files are found without.
+    fn rotate_again(&self, ca: &TestCa) {
+        let status: Value = wait_for(LIMIT, || {
+            // Whoever asks also hears what else could not be done.
+            let said = ca.try_operator(&["rotate", "status", "--output", "json"]);
+            serde_json::from_slice(&said.stdout).ok()
+        });
+        let is_as_before = status["phase"] == "steady" && signer(&status, "active") == self.issuer;
+        if is_as_before && self.kind == Kind::SelfSigned {
+            let _started = ca.operator(&["rotate", "start", "--auto"]);
+        }
+    }
+
     fn cacerts(&self) -> PathBuf {
         self.dir.path().join("cacerts")
     }
@@ -259,10 +274,7 @@ async fn kill_at(point: &Point) -> Option<&'static str> {
         Ok(ca) => ca,
         Err(said) => panic!("{point:?} in {phase}: {said}"),
     };
-    if scene.phase() == "before" && point.kind == Kind::SelfSigned {
-        // It was never answered, so it is asked again.
-        let _started = ca.operator(&["rotate", "start", "--auto"]);
-    }
+    scene.rotate_again(&ca);
     finish(&scene, &ca, leaf, number, &format!("{point:?} in {phase}")).await;
     was_killed.then_some(phase)
 }
@@ -318,9 +330,7 @@ async fn refuse_at(point: &Point) -> Option<&'static str> {
         trace.contains("(INJECTED)").then(|| scene.phase())
     };
     let phase = was_met();
-    if scene.phase() == "before" && point.kind == Kind::SelfSigned {
-        let _started = ca.operator(&["rotate", "start", "--auto"]);
-    }
+    scene.rotate_again(&ca);
     finish(&scene, &ca, leaf, number, &format!("{point:?} refused")).await;
     drop(tracer);
     phase.or_else(was_met)
