@@ -30,6 +30,7 @@ pub mod stranger;
 pub mod tracer;
 pub mod witness;
 pub mod workload;
+pub mod workshop;
 
 /// The workload that most tests are about.
 pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
