@@ -146,6 +146,24 @@ fn a_revocation_list_that_lacks_a_ca_or_takes_it_back_changes_nothing() {
 }
 
 #[test]
+fn a_new_issuer_without_a_list_of_its_own_waits_for_one_and_the_one_before_signs() {
+    let work = Workshop::new();
+    work.run("root a root-a; issuer one a; issuer two a; crl a; crl one; crl two; put one a; cat a.crl one.crl > cacerts/ca-crl.pem");
+    let ca = work.start();
+    let (lists, before) = (ca.http_get("/ca-crl.pem"), number(&ca));
+    work.run("put two a");
+    wait_for_line(&ca, &["ca-crl.pem", "there is no list of CN=two"]);
+    assert_eq!(ders(&issue(&ca)[1]), ders(&work.read("one.pem")));
+    assert_eq!((ca.http_get("/ca-crl.pem"), number(&ca)), (lists, before));
+    work.run("cat a.crl one.crl two.crl > t; mv t cacerts/ca-crl.pem");
+    wait_for(LIMIT, || {
+        (ders(&ca.http_get("/ca-crl.pem").1).len() == 3).then_some(())
+    });
+    let chain = issue(&ca);
+    webpki_agrees(&chain, &ca.http_get("/ca-crl.pem").1).unwrap();
+}
+
+#[test]
 fn the_list_of_a_new_issuer_goes_out_before_its_first_leaf() {
     let work = Workshop::new();
     work.run("root a root-a; issuer one a; issuer two a; crl a; crl one; crl two; put one a; cat a.crl one.crl > cacerts/ca-crl.pem");
