@@ -1,7 +1,7 @@
 //! Roots that are related: one that was certified again, and one that the root before signed across. Nobody who knows
 //! only one of them is left alone, and what is not needed any more goes.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Group "clocks": the server's clock is set forward and back in the middle of a rotation. Neither opens a gate that
 //! waits for leaves to die, and neither stops the signing. Runs through `tests/clocks/run`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
 
