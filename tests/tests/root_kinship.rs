@@ -59,11 +59,11 @@ fn root_that_ends(seconds: u32) -> String {
     )
 }
 
-#[tokio::test]
-async fn a_root_that_was_certified_again_comes_before_the_old_one_which_leaves_before_its_end() {
+/// The operator's `root-cert.pem` becomes what `roots` makes, and the bundle what is promised.
+async fn is_certified_again(roots: &str) {
     let work = Workshop::new();
     work.run(&format!(
-        "{}; issuer a-ca a; put a-ca a; again a a2",
+        "{}; issuer a-ca a; put a-ca a; again a a2; {roots} > roots.pem",
         root_that_ends(14)
     ));
     let (old, new) = (work.read("a.pem"), work.read("a2.pem"));
@@ -71,7 +71,7 @@ async fn a_root_that_was_certified_again_comes_before_the_old_one_which_leaves_b
     let mut leaves = Leaves::default();
     leaves.judge(&ca, &[&old, &new], "before").await;
     let number = ca.metric("signet_trust_bundle_number");
-    work.run("put a-ca a2");
+    work.run("put a-ca roots");
     let both = [ders(&new), ders(&old)].concat();
     until("new and old, in this order", LIMIT, async || {
         leaves.judge(&ca, &[&old, &new], "until both are out").await;
@@ -90,6 +90,16 @@ async fn a_root_that_was_certified_again_comes_before_the_old_one_which_leaves_b
     assert!(ca.metric("signet_trust_bundle_number") > with_both);
     // Its end is still most of a day away, and who has it only is served.
     leaves.judge(&ca, &[&old, &new], "afterwards").await;
+}
+
+#[tokio::test]
+async fn a_root_that_was_certified_again_comes_before_the_old_one_which_leaves_with_its_leaves() {
+    is_certified_again("cat a2.pem").await;
+}
+
+#[tokio::test]
+async fn a_root_that_is_listed_beside_what_it_was_certified_again_leaves_before_its_end() {
+    is_certified_again("cat a.pem a2.pem").await;
 }
 
 #[tokio::test]
