@@ -188,6 +188,7 @@ async fn what_an_operators_old_root_signed_across_is_sent_as_long_as_it_is_in_th
         (roots.len() == 1).then_some(())
     })
     .await;
+    let number = ca.metric("signet_trust_bundle_number");
     work.run("put b-ca b");
     until("nothing across", LIMIT, async || {
         let (chain, _) = sent(&ca).await;
@@ -195,4 +196,6 @@ async fn what_an_operators_old_root_signed_across_is_sent_as_long_as_it_is_in_th
         (!is_sent(&chain)).then_some(())
     })
     .await;
+    // What is sent along is no part of the bundle.
+    assert_eq!(ca.metric("signet_trust_bundle_number"), number);
 }
