@@ -26,8 +26,8 @@ fn ders(pem: &str) -> Vec<Vec<u8>> {
 
 /// A leaf, what is sent after it, and all roots last.
 async fn issue(ca: &TestCa) -> Vec<String> {
-    let (token, roots) = (ca.token(CART), ca.roots_pem());
-    let mut agent = Agent::connect(ca.grpc, &roots, &[&token], None).await;
+    // Whom the server is known to may change between a look at its roots and the handshake.
+    let mut agent = Agent::connect_unverified(ca.grpc, &[&ca.token(CART)]).await;
     agent.create(&key_and_csr(CART).1, 0).await.unwrap()
 }
 

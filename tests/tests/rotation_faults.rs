@@ -56,9 +56,10 @@ fn refuse(tids: &[u32], calls: &str, error: &str) -> Tracer {
     Tracer::attach(tids, &args)
 }
 
+/// Whom the server is known to is not asked: that may change between a look at its roots and the handshake.
 async fn issue(ca: &TestCa) -> Result<Vec<String>, Status> {
     let token = ca.token(CART);
-    let mut agent = Agent::connect(ca.grpc, &ca.roots_pem(), &[&token], None).await;
+    let mut agent = Agent::connect_unverified(ca.grpc, &[&token]).await;
     agent.create(&key_and_csr(CART).1, 3600).await
 }
 
@@ -200,7 +201,7 @@ async fn a_set_that_is_swapped_while_it_is_read_is_never_taken_by_halves_and_the
     drop(tracer);
     let last = sets.last().unwrap();
     wait_for(LIMIT, || {
-        ca.roots_pem().contains(last.root.trim()).then_some(())
+        (ca.roots_pem().trim() == last.root.trim()).then_some(())
     });
     let (_, metrics) = ca.http_get("/metrics");
     assert!(metrics.contains("signet_ca_bundle_reload_failures 0\n"));
