@@ -2,7 +2,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --package ca-server --package ca-client --bins
+RUN cargo build --release --locked --package ca-server --package ca-client --bins --features ca-server/jemalloc
 
 FROM debian:bookworm-slim
 RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/signet && install -d -o 65532 -g 65532 /run/token /out

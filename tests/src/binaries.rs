@@ -33,6 +33,9 @@ pub fn binaries() -> &'static Binaries {
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
+        if let Some(features) = std::env::var_os("SIGNET_TEST_FEATURES") {
+            build.arg("--features").arg(features);
+        }
         // What cargo says to this program about its package would make ring's build script, and all that rests on
         // it, stale: here now, and in the next build outside.
         for (name, _) in std::env::vars_os() {

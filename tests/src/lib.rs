@@ -24,8 +24,13 @@ pub mod openssl;
 pub mod peers;
 pub mod poll;
 pub mod relay;
+pub mod rotation;
 pub mod scene;
+pub mod stranger;
+pub mod tracer;
+pub mod witness;
 pub mod workload;
+pub mod workshop;
 
 /// The workload that most tests are about.
 pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

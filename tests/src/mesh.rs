@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::binaries;
@@ -15,6 +14,7 @@ use crate::ca::Setup;
 use crate::ca::TestCa;
 use crate::peers::Material;
 use crate::poll::wait_for;
+use crate::stranger::Stranger;
 use crate::workload::Workload;
 
 /// Where everything is, whether or not a CA runs.
@@ -174,20 +174,19 @@ impl Mesh {
         assert!(output.status.success(), "{said}");
     }
 
+    /// A client of another make. Gone when dropped.
+    ///
+    /// # Panics
+    /// When it gets no certificate.
+    #[must_use]
+    pub fn stranger(&self, ca: &TestCa) -> (Stranger, PathBuf) {
+        Stranger::start(ca, self.work.path().join("stranger"), self.ttl.clone())
+    }
+
     /// Where the CA has its data.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.work.path().join("data")
-    }
-
-    /// The rotation record as a restart would find it.
-    ///
-    /// # Panics
-    /// When it is not whole.
-    #[must_use]
-    pub fn record(&self) -> Value {
-        let record = fs::read(self.data_dir().join("rotation.json")).unwrap();
-        serde_json::from_slice(&record).unwrap()
     }
 }
 

@@ -4,21 +4,18 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
 use proto::certificate::Certificate;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::UnixTime;
-use tempfile::TempDir;
 use tests::CART;
 use tests::agent::Agent;
 use tests::agent::key_and_csr;
-use tests::ca::Setup;
 use tests::ca::TestCa;
-use tests::openssl::shell;
 use tests::poll::wait_for;
+use tests::workshop::Workshop;
 use tonic::Code;
 use webpki::BorrowedCertRevocationList;
 use webpki::CertRevocationList;
@@ -31,74 +28,6 @@ use webpki::UnknownStatusPolicy;
 use webpki::anchor_from_trusted_cert;
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// A workshop of CAs made by openssl, and the directory where the CA looks.
-struct Workshop {
-    dir: TempDir,
-}
-
-impl Workshop {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("cacerts")).unwrap();
-        fs::write(dir.path().join("lib"), LIBRARY).unwrap();
-        Self { dir }
-    }
-
-    /// Runs shell with `root NAME SUBJECT`, `issuer NAME ROOT`, `crl CA` and `put ISSUER ROOT MORE` at hand.
-    fn run(&self, script: &str) {
-        shell(self.dir.path(), &format!("source ./lib; {script}"));
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn start(&self) -> TestCa {
-        self.start_on(None)
-    }
-
-    fn start_on(&self, data_dir: Option<&Path>) -> TestCa {
-        let flags = [
-            "--min-ttl=1s",
-            "--default-ttl=8s",
-            "--max-ttl=20s",
-            "--unrecorded-ttl=1s",
-            "--reload-interval=200ms",
-        ];
-        TestCa::start_with(Setup {
-            root_ca_dir: Some(self.path("cacerts")),
-            flags: flags.map(str::to_owned).to_vec(),
-            data_dir: data_dir.map(Path::to_owned),
-            ..Setup::default()
-        })
-    }
-}
-
-const LIBRARY: &str = r#"
-EXT='basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid:always\n'
-BARE='basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=none\nauthorityKeyIdentifier=none\n'
-ext() { printf "${EXTENSIONS:-$EXT}" > ext; }
-req() { openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $1.key 2>/dev/null || openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $1.key; openssl req -new -key $1.key -subj "/CN=$2" -out $1.csr; }
-# CA certificates sign once they have been valid for two minutes; older than an hour, they may have signed elsewhere.
-SINCE=$(date -u -d '-30 min' +%Y%m%d%H%M%SZ)
-printf '[ca]\ndefault_ca=c\n[c]\ndatabase=index\nrand_serial=yes\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\nunique_subject=no\n[p]\ncommonName=supplied\n' > ca.cnf
-touch index
-ca() { ext; openssl ca -batch -config ca.cnf -extfile ext -notext "$@" 2>/dev/null; }
-root() { req $1 $2; ca -selfsign -keyfile $1.key -in $1.csr -startdate $SINCE -days 3650 -out $1.pem; }
-sign() { ca -cert $3.pem -keyfile $3.key -in $2.csr -startdate $SINCE -days 3000 -out $1.pem; }
-issuer() { req $1 $1; sign $1 $1 $2; }
-crl() {
-  printf "[ca]\ndefault_ca=c\n[c]\ndatabase=$1.index\ndefault_md=sha256\ncrl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid:always\n" > $1.cnf
-  touch $1.index
-  openssl ca -config $1.cnf -cert $1.pem -keyfile $1.key -gencrl ${2:--crldays 30} -out $1.crl 2>/dev/null
-}
-put() { cp $1.pem cacerts/ca-cert.pem; cp $1.key cacerts/ca-key.pem; chmod 600 cacerts/ca-key.pem; cp $2.pem cacerts/root-cert.pem; cat $1.pem ${3:-} > cacerts/cert-chain.pem; }
-"#;
 
 fn number(ca: &TestCa) -> u64 {
     let document: serde_json::Value = serde_json::from_str(&ca.http_get("/bundle.json").1).unwrap();
@@ -239,6 +168,24 @@ fn a_revocation_list_that_lacks_a_ca_or_takes_it_back_changes_nothing() {
     wait_for_line(&ca, &["ca-crl.pem", "revokes CN=a-ca", "retired"]);
     assert_eq!(ca.http_get("/ca-crl.pem"), lists);
     assert_eq!(number(&ca), before);
+}
+
+#[test]
+fn a_new_issuer_without_a_list_of_its_own_waits_for_one_and_the_one_before_signs() {
+    let work = Workshop::new();
+    work.run("root a root-a; issuer one a; issuer two a; crl a; crl one; crl two; put one a; cat a.crl one.crl > cacerts/ca-crl.pem");
+    let ca = work.start();
+    let (lists, before) = (ca.http_get("/ca-crl.pem"), number(&ca));
+    work.run("put two a");
+    wait_for_line(&ca, &["ca-crl.pem", "there is no list of CN=two"]);
+    assert_eq!(ders(&issue(&ca)[1]), ders(&work.read("one.pem")));
+    assert_eq!((ca.http_get("/ca-crl.pem"), number(&ca)), (lists, before));
+    work.run("cat a.crl one.crl two.crl > t; mv t cacerts/ca-crl.pem");
+    wait_for(LIMIT, || {
+        (ders(&ca.http_get("/ca-crl.pem").1).len() == 3).then_some(())
+    });
+    let chain = issue(&ca);
+    webpki_agrees(&chain, &ca.http_get("/ca-crl.pem").1).unwrap();
 }
 
 #[test]

@@ -148,7 +148,9 @@ fn bad_sets(good: &Cacerts, new: &Cacerts) -> Vec<(Files, &'static str, &'static
     };
     let half = |name| new.file(name)[..400.min(new.file(name).len() / 2)].to_owned();
     let whole = |bundle: &Cacerts| NAMES.map(|name| (name, bundle.file(name)));
+    let only_the_key = NAMES.map(|it| (it, [good, new][usize::from(it == "ca-key.pem")].file(it)));
     vec![
+        (only_the_key, "ca-key.pem", "key-matches-certificate"),
         (
             with("ca-key.pem", good.key.clone()),
             "ca-key.pem",

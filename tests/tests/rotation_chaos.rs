@@ -17,6 +17,7 @@ use tests::ca::TestCa;
 use tests::mesh::Mesh;
 use tests::peers::Traffic;
 use tests::poll::until;
+use tests::rotation::record;
 use tests::workload::Workload;
 use tokio::time::sleep;
 
@@ -146,8 +147,8 @@ impl Scene {
 
     /// A key is stolen: any that is held.
     fn taint(&mut self) {
-        let record = self.mesh.record();
-        let signers = record["signers"].as_array().unwrap();
+        let held = record(&self.mesh.data_dir());
+        let signers = held["signers"].as_array().unwrap();
         let stolen = self.rng.choice(signers).unwrap()["issuer"]
             .as_str()
             .unwrap();

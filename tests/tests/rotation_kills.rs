@@ -15,6 +15,7 @@ use std::time::Instant;
 use tests::mesh::Mesh;
 use tests::peers::Traffic;
 use tests::poll::until;
+use tests::rotation::record;
 
 /// What changes files. Rotation record, trust bundle, copies and keys come and go by renames, so that each step is one or
 /// more of them; the ledger writes in place.
@@ -92,7 +93,10 @@ async fn a_killed_server_comes_back_and_finishes_every_rotation_without_one_fail
 }
 
 fn begin(mesh: &Mesh, done: usize) -> Rotations {
-    let active = mesh.record()["active"].as_str().unwrap().to_owned();
+    let active = record(&mesh.data_dir())["active"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     Rotations {
         root: mesh.drop_in(&format!("ca-{done}")),
         active,
@@ -141,6 +145,6 @@ async fn run_until_killed(
 }
 
 fn is_over(mesh: &Mesh, rotations: &Rotations) -> bool {
-    let record = mesh.record();
+    let record = record(&mesh.data_dir());
     record["signers"].as_array().unwrap().len() == 1 && record["active"] != *rotations.active
 }

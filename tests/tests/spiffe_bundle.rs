@@ -35,6 +35,8 @@ use tests::ca::Setup;
 use tests::ca::TestCa;
 use tests::openssl::shell;
 use tests::poll;
+use tests::poll::wait_for;
+use tests::rotation;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -177,6 +179,66 @@ async fn the_number_rises_with_the_roots_only_and_who_polls_knows_the_new_root_b
     let ca = start(home.path(), &[]);
     assert_eq!(bundle_of(&ca).number, both.number);
     assert_eq!(signs(&ca).await, certificate_of("p256", "ca-cert.pem"));
+}
+
+/// Number and roots of the bundle that is out, read together and not as a poll: those hold a rotation up.
+fn out_now(ca: &TestCa) -> (u64, Vec<Vec<u8>>) {
+    wait_for(SOON, || {
+        let number = || rotation::status(ca)["bundle_number"].as_u64();
+        let before = number();
+        let roots = Certificate::all_from_pem(ca.roots_pem().as_bytes()).unwrap();
+        let roots = roots.iter().map(|root| root.der().to_vec()).collect();
+        (before == number()).then_some((before?, roots))
+    })
+}
+
+#[tokio::test]
+async fn through_a_whole_rotation_the_number_rises_exactly_when_the_roots_change_and_both_are_out_before_the_new_one_signs()
+ {
+    let home = home("p256");
+    let flags = ["--min-ttl=1s", "--default-ttl=5s", "--max-ttl=10s"];
+    let ca = start(home.path(), &flags);
+    let kinds = ["p256", "rsa2048"];
+    let [old, new] = kinds.map(|kind| certificate_of(kind, "root-cert.pem"));
+    let [old_signs, new_signs] = kinds.map(|kind| certificate_of(kind, "ca-cert.pem"));
+    assert_eq!(signs(&ca).await, old_signs, "somebody holds a leaf of it");
+    let mut seen = vec![out_now(&ca)];
+    plug_in("rsa2048", &home.path().join("plugged-in"));
+    let mut signed_first_with = None;
+    until_steady_with(&ca, &new.clone(), async || {
+        let (number, roots) = out_now(&ca);
+        let (last, before) = seen.last().unwrap();
+        assert_eq!(number == *last, roots == *before, "{number} after {last}");
+        assert!(number >= *last);
+        if number > *last {
+            seen.push((number, roots.clone()));
+        }
+        if signed_first_with.is_none() && signs(&ca).await == new_signs {
+            signed_first_with = Some(roots);
+        }
+    })
+    .await;
+    let both = [[old.clone(), new.clone()], [new.clone(), old.clone()]];
+    // The one that signs comes first.
+    let all = [vec![old], both[0].to_vec(), both[1].to_vec(), vec![new]];
+    assert_eq!(seen.iter().map(|it| it.1.clone()).collect::<Vec<_>>(), all);
+    let with = signed_first_with.unwrap();
+    assert!(both.iter().any(|both| with == both), "both are out by then");
+    let published = bundle_of(&ca);
+    let last = seen.last().unwrap();
+    assert_eq!((published.number, &published.roots), (last.0, &last.1));
+}
+
+async fn until_steady_with(ca: &TestCa, root: &[u8], mut look: impl AsyncFnMut()) {
+    poll::until("the new root alone", SOON, async || {
+        look().await;
+        let status = rotation::status(ca);
+        let roots = Certificate::all_from_pem(ca.roots_pem().as_bytes()).unwrap();
+        let is_alone = roots.len() == 1 && roots[0].der() == root;
+        (status["phase"] == "steady" && is_alone).then_some(())
+    })
+    .await;
+    look().await;
 }
 
 #[tokio::test]

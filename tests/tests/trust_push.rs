@@ -16,6 +16,7 @@ use tests::follower::Enrolled;
 use tests::follower::Follower;
 use tests::follower::connect;
 use tests::poll::until;
+use tests::witness::Witness;
 use tonic::Code;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -82,6 +83,26 @@ async fn an_instance_id_is_worth_nothing_under_another_name() {
     other.say(thief.serves(after)).await;
     until("a word", LIMIT, async || (heard() == 3).then_some(())).await;
     assert!(is_open(&ca), "one silences another");
+}
+
+#[tokio::test]
+async fn the_word_of_an_agent_that_vanished_counts_and_its_leaf_is_waited_for() {
+    let (ca, agent, follower, (_, after)) = rotating().await;
+    follower.say(agent.serves(after)).await;
+    wait_until_open(&ca, true).await;
+    drop(follower);
+    until("nobody", LIMIT, async || {
+        (ca.metric("signet_watchers") == 0).then_some(())
+    })
+    .await;
+    assert!(is_open(&ca));
+    let _activated = ca.operator(&["rotate", "activate"]);
+    let refused = ca.try_operator(&["rotate", "retire"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains(CART), "{said}");
+    let roots = ca.roots_pem();
+    assert_eq!(roots.matches("BEGIN").count(), 2);
+    Witness::of(&agent).insist(&roots, "it may come back");
 }
 
 #[tokio::test]

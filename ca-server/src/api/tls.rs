@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
+use proto::certificate::Fingerprint;
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName;
 use rustls::ServerConfig;
@@ -26,15 +27,19 @@ use rustls::server::danger::ClientCertVerified;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
+use crate::authority::Authority;
+
 /// The serving leaves and their keys, replaced without a restart.
-#[derive(Default)]
 pub struct ServingCertificate {
+    authority: Arc<Authority>,
     current: ArcSwap<Vec<ServedUnder>>,
 }
 
 /// A serving leaf, and what its root is called.
 #[derive(Clone)]
 pub struct ServedUnder {
+    /// The root.
+    pub root: Fingerprint,
     /// DER of the root's subject.
     pub root_subject: Vec<u8>,
     /// Leaf, chain and key.
@@ -42,6 +47,16 @@ pub struct ServedUnder {
 }
 
 impl ServingCertificate {
+    /// Presents nothing yet, and never a leaf under a root that is not in the trust bundle of `authority` any more, as
+    /// long as there is another.
+    #[must_use]
+    pub fn new(authority: Arc<Authority>) -> Self {
+        Self {
+            authority,
+            current: ArcSwap::default(),
+        }
+    }
+
     /// Presents one of `served` from the next handshake on: the first under a root that the peer names, or the first.
     pub fn replace(&self, served: Vec<ServedUnder>) {
         self.current.store(Arc::new(served));
@@ -50,10 +65,18 @@ impl ServingCertificate {
     /// By the names in the peer's `certificate_authorities` (RFC 8446 section 4.2.4), if it sent any.
     fn choose(&self, known: Option<&[DistinguishedName]>) -> Option<Arc<CertifiedKey>> {
         let served = self.current.load();
+        let generation = self.authority.current();
+        // Whoever read the trust bundle a moment ago knows no other roots.
+        let is_trusted = |one: &&ServedUnder| {
+            let mut roots = generation.roots().iter();
+            roots.any(|root| root.fingerprint() == one.root)
+        };
         let is_known = |one: &&ServedUnder| {
             known.is_some_and(|known| known.iter().any(|name| name.as_ref() == one.root_subject))
         };
-        let chosen = served.iter().find(is_known).or_else(|| served.first())?;
+        let trusted = || served.iter().filter(is_trusted);
+        let chosen = trusted().find(is_known).or_else(|| trusted().next());
+        let chosen = chosen.or_else(|| served.first())?;
         Some(Arc::clone(&chosen.key))
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Presented {
     pub(super) issuer: Fingerprint,
     pub(super) held: Held,
     key: Arc<CertifiedKey>,
+    root: Fingerprint,
     root_subject: Vec<u8>,
 }
 
@@ -61,12 +62,13 @@ impl Serving {
         issuance: Arc<Issuance>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, ServingError> {
+        let certificate = ServingCertificate::new(Arc::clone(&issuance.authority));
         let serving = Arc::new(Self {
             role,
             name,
             issuance,
             clock,
-            certificate: Arc::default(),
+            certificate: Arc::new(certificate),
             held: Arc::default(),
         });
         serving.renew().await?;
@@ -90,6 +92,7 @@ impl Serving {
             });
         }
         let certificates = presented.iter().map(|leaf| ServedUnder {
+            root: leaf.root,
             root_subject: leaf.root_subject.clone(),
             key: Arc::clone(&leaf.key),
         });
@@ -130,6 +133,7 @@ impl Serving {
                 not_after: validity.not_after(),
             },
             key: Arc::new(certified),
+            root: signer.root().fingerprint(),
             root_subject: signer.root().facts().subject_der.clone(),
         })
     }
@@ -254,6 +258,7 @@ mod tests {
                 not_after: at(2000),
             },
             key: any_key(),
+            root: Fingerprint::of(b"root"),
             root_subject: Vec::new(),
         };
         let table = [

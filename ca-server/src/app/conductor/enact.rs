@@ -35,7 +35,10 @@ impl Conductor {
                 issuer: record.active,
             });
         }
-        super::store::write(&self.settings.data_dir, &record)?;
+        let written = super::store::write(&self.settings.data_dir, &record);
+        if written.is_err() && !super::store::holds(&self.settings.data_dir, &record) {
+            return Ok(written?);
+        }
         let news = record
             .journal
             .iter()
@@ -44,12 +47,20 @@ impl Conductor {
             info!(forced = entry.forced, "rotation: {}", entry.what);
         }
         self.record = record;
+        self.unfinished = true;
+        // A restart would begin with it: so do we, once it is sure to last.
+        self.unsure = written.is_err();
+        written?;
         self.enact(now).await
     }
 
     /// Makes everything else what the record says. May be done as often as you like.
     pub(super) async fn enact(&mut self, now: SystemTime) -> Result<(), CaError> {
         self.unfinished = true;
+        if self.unsure {
+            super::store::write(&self.settings.data_dir, &self.record)?;
+            self.unsure = false;
+        }
         self.mark_self_signed_in_force(now)?;
         // A root that comes may accept leaves of one that goes with it.
         self.note_anchors(now)?;

@@ -36,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::ca::CaError;
 use crate::authority::Authority;
 use crate::authority::bundle::Content;
 use crate::authority::polls::Polls;
@@ -100,10 +101,14 @@ pub(super) struct Conductor {
     started: Instant,
     /// What the record says was not all done yet.
     unfinished: bool,
+    /// Whether the record is on disk, but may not outlive a power failure.
+    unsure: bool,
     /// Whom the ledger's terms let sign; `None` after a start, while nobody is served.
     signing: Option<Fingerprint>,
     /// What the trust bundle still has or lacks, against the record.
     withheld: Withheld,
+    /// When it was told last that not all that is due could be done; `None` when it could.
+    told_of_failure: Option<Duration>,
     /// Who holds things up, as it was seen last.
     awaited: Awaited,
     /// When everybody who holds a leaf is looked at again.
@@ -166,10 +171,25 @@ impl Conductor {
                 Woken::Read(read) => self.finish_look(read, now).await,
                 Woken::Order(order) => self.obey(order, now).await,
             }
-            if let Err(error) = self.bring_up_to_date(now).await {
-                warn!(error = %super::report::chain_of(&error), "not all that is due was done; trying again");
-            }
+            let done = self.bring_up_to_date(now).await;
+            self.tell_of(done);
             self.note(&metrics);
+        }
+    }
+
+    /// What goes on failing is told once a minute.
+    fn tell_of(&mut self, done: Result<(), CaError>) {
+        let Err(error) = done else {
+            self.told_of_failure = None;
+            return;
+        };
+        let now = self.started.elapsed();
+        if self
+            .told_of_failure
+            .is_none_or(|told| now >= told + TELL_AGAIN)
+        {
+            self.told_of_failure = Some(now);
+            warn!(error = %super::report::chain_of(&error), "not all that is due was done; trying again");
         }
     }
 
@@ -209,6 +229,7 @@ pub(super) fn stored_record(data_dir: &Path) -> Result<Option<Record>, StateErro
 
 const UNDER_WAY: Duration = Duration::from_millis(500);
 const STEADY: Duration = Duration::from_secs(10);
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,8 @@ pub(in crate::app) async fn open_ca(
         gate_time: GateTime::start(now, std::time::Duration::ZERO),
         started: Instant::now(),
         unfinished: true,
+        unsure: false,
+        told_of_failure: None,
         signing: None,
         withheld: Withheld::default(),
         awaited: Awaited::default(),

@@ -28,9 +28,14 @@ pub(super) fn read(data_dir: &Path) -> Result<Option<Record>, StateError> {
 /// Makes `record` the one that a restart begins with.
 ///
 /// # Errors
-/// The earlier one is in force then.
+/// The earlier one is in force then, unless [`holds`] says otherwise.
 pub(super) fn write(data_dir: &Path, record: &Record) -> Result<(), StateError> {
     write_versioned(&data_dir.join(FILE), record)
+}
+
+/// Whether a restart would begin with `record`: so it may be also after [`write`] failed, when only the last flush did.
+pub(super) fn holds(data_dir: &Path, record: &Record) -> bool {
+    read(data_dir).is_ok_and(|found| found.as_ref() == Some(record))
 }
 
 const FILE: &str = "rotation.json";

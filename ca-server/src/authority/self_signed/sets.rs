@@ -191,6 +191,11 @@ impl Sets {
         let link = self.link();
         self.number_restored_directory()?;
         let new = self.data_dir.join(NEW_LINK);
+        // A crash may have left one that was never renamed.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&new)(error)),
+            _ => {}
+        }
         symlink(format!("{LINK}.{number}"), &new).map_err(at(&new))?;
         fs::rename(&new, &link).map_err(at(&link))?;
         sync_dir(&self.data_dir).map_err(at(&self.data_dir))

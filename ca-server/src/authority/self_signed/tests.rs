@@ -190,6 +190,15 @@ fn what_a_crash_left_is_cleared_away() {
 }
 
 #[test]
+fn a_link_that_a_crash_left_stops_nobody_who_puts_a_signer_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let issuer = open_ca(dir.path()).generation.issuer().fingerprint();
+    std::os::unix::fs::symlink("ca.7", dir.path().join("ca.new-link")).unwrap();
+    put_in_force_at(dir.path(), &issuer, now()).unwrap();
+    assert_eq!(names(dir.path()), ["ca", "ca.1", "state.json"]);
+}
+
+#[test]
 fn a_whole_set_whose_link_a_crash_prevented_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let root = open_ca(dir.path()).generation.root().clone();
