@@ -169,6 +169,7 @@ impl<'a> ShownEnd<'a> {
             End::NotTls => ("not-tls", None),
             End::Silent => ("unanswered", None),
             End::Failed(reason) => ("failed", Some(reason.as_str())),
+            End::Incompatible(reason) => ("incompatible", Some(reason.as_str())),
         };
         Self { outcome, how }
     }

@@ -192,12 +192,11 @@ fn because(
 ) -> String {
     let tls = match callers {
         Callers::NoTls => format!("no TLS: {}", ended(&seen.anonymous.end)),
-        Callers::Anyone => "TLS lets everybody in and asks for no certificate".to_owned(),
-        Callers::Asked => "TLS asks for a certificate and lets in who has none".to_owned(),
-        Callers::Certified if proved => "TLS lets in who has a certificate only".to_owned(),
+        Callers::Anyone => "TLS for everybody, no certificate is asked for".to_owned(),
+        Callers::Asked => "TLS also without a certificate, though one is asked for".to_owned(),
+        Callers::Certified if proved => "TLS only with a certificate".to_owned(),
         Callers::Certified => {
-            "TLS lets in nobody without a certificate; whether it lets in who has one was not tried"
-                .to_owned()
+            "TLS only with a certificate (not tried with one: none was given)".to_owned()
         }
         Callers::Nobody => String::new(),
     };
@@ -217,6 +216,6 @@ fn ended(end: &End) -> String {
         End::Closed => "the server hangs up".to_owned(),
         End::NotTls => "the answer is not TLS".to_owned(),
         End::Silent => "no answer".to_owned(),
-        End::Failed(reason) => reason.clone(),
+        End::Failed(reason) | End::Incompatible(reason) => reason.clone(),
     }
 }

@@ -52,15 +52,17 @@ pub enum End {
     NotTls,
     /// Nothing came within the limit.
     Silent,
-    /// It failed on this side.
+    /// The connection failed on this side.
     Failed(String),
+    /// The server speaks a TLS that is not good enough, or breaks its rules.
+    Incompatible(String),
 }
 
 impl Secured {
     /// Whether the other side speaks TLS at all.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.chain.is_some() || matches!(self.end, End::Alert(_))
+        self.chain.is_some() || matches!(self.end, End::Alert(_) | End::Incompatible(_))
     }
 }
 
@@ -171,8 +173,12 @@ fn end_of(error: &io::Error) -> End {
     let inner = error.get_ref();
     match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(alert)) => End::Alert(alert_name(*alert)),
-        Some(rustls::Error::InvalidMessage(_)) => End::NotTls,
-        Some(other) => End::Failed(other.to_string()),
+        Some(
+            rustls::Error::InvalidMessage(_)
+            | rustls::Error::InappropriateMessage { .. }
+            | rustls::Error::InappropriateHandshakeMessage { .. },
+        ) => End::NotTls,
+        Some(other) => End::Incompatible(other.to_string()),
         None => match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset

@@ -1,6 +1,11 @@
 //! Does `ca-client mtls check` say what is true of servers that it does not know?
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod fronts;
 mod lists;
@@ -237,6 +242,55 @@ fn openssl_insists_and_is_seen_to_do_so() {
 }
 
 #[test]
+fn a_server_whose_tls_is_too_old_is_broken_and_an_echo_is_plain_text() {
+    let scene = Scene::new();
+    let old = ["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"];
+    let server = SServer::start(scene.dir.path(), &scene.root, &scene.cart, &old);
+    let look = scene.look(server.addr, &[]);
+    assert_eq!(short(&look), ("broken", "broken", 4), "{look:#?}");
+    let because = look.1["because"].as_str().unwrap();
+    assert!(because.contains("alert protocol_version"), "{because}");
+
+    let echo = fronts::serve(|stream| {
+        let mut back = stream.try_clone().unwrap();
+        let _gone = std::io::copy(&mut &stream, &mut back);
+    });
+    let look = scene.look(echo, &[]);
+    assert_eq!(short(&look), ("disabled", "open", 4), "{look:#?}");
+    assert_eq!(look.1["tls"]["without_certificate"]["outcome"], "not-tls");
+}
+
+#[test]
+fn nothing_is_said_to_the_service_once_tls_stands() {
+    let scene = Scene::new();
+    let clients = Clients::Certified(&scene.root);
+    let (addr, told) = fronts::tls_that_listens(&scene.cart, &clients);
+    let look = scene.look(addr, &[]);
+    assert_eq!(short(&look), ("strict", "closed", 0), "{look:#?}");
+    // Plain text by HTTP/1.1, TLS without a certificate, TLS with ours.
+    let heard: Vec<Vec<u8>> = (0..3)
+        .map(|_| told.recv_timeout(fronts::LIMIT).unwrap())
+        .collect();
+    assert_eq!(heard, vec![Vec::<u8>::new(); 3]);
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let scene = Scene::new();
+    let addr = fronts::nobody().to_string();
+    for (args, code) in [(&["--roots", "roots.pem", &addr][..], 1), (&[&addr], 2)] {
+        let output = Command::new(&binaries().ca_client)
+            .args(["mtls", "check"])
+            .args(args)
+            .env("OUTPUT_CERTS", "")
+            .current_dir(scene.dir.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    }
+}
+
+#[test]
 fn without_a_certificate_of_ours_a_strict_server_is_strict_as_far_as_seen() {
     let scene = Scene::new();
     let addr = fronts::tls(&scene.cart, &Clients::Certified(&scene.root));
@@ -245,7 +299,7 @@ fn without_a_certificate_of_ours_a_strict_server_is_strict_as_far_as_seen() {
     assert_eq!(look.1["proved"], false);
     assert_eq!(look.1["tls"]["with_certificate"], Value::Null);
     let because = look.1["because"].as_str().unwrap();
-    assert!(because.contains("was not tried"), "{because}");
+    assert!(because.contains("not tried with one"), "{because}");
 }
 
 #[test]
