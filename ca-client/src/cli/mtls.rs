@@ -21,11 +21,9 @@ pub(crate) enum MtlsCommand {
 /// The settings of `mtls check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MtlsCheckOptions {
-    /// What to look at; prints all there is to say of one, and a table of several
-    #[arg(
-        value_name = "[[NAMESPACE/]NAME=]HOST:PORT",
-        required_unless_present = "list"
-    )]
+    /// What to look at: HOST:PORT, NAME=HOST:PORT or NAMESPACE/NAME=HOST:PORT; prints all there is
+    /// to say of one, and a table of several
+    #[arg(value_name = "TARGET", required_unless_present = "list")]
     pub(crate) targets: Vec<Target>,
 
     /// More of them: lines of HOST:PORT and, if wanted, NAMESPACE/NAME; '-' for standard input
@@ -93,25 +91,26 @@ fn plain_probe(text: &str) -> Result<PlainProbeName, String> {
 const CHECK_HELP: &str = "\
 Examples:
   Is this service closed to plain text, and is it who it should be?
-    ca-client mtls check --certs /etc/certs --spiffe-id spiffe://cluster.local/ns/shop/sa/cart \\
-      10.1.2.3:8080
+    ca-client mtls check --certs /etc/certs \\
+      --spiffe-id spiffe://cluster.local/ns/shop/sa/cart 10.1.2.3:8080
 
   All of them, a lock per row, per namespace and for the mesh:
-    kubectl get endpointslices -A -o json | jq -r '.items[] | .metadata as $m |
-      .ports[]?.port as $p | .endpoints[]?.addresses[] |
-      \"\\(.):\\($p) \\($m.namespace)/\\($m.labels[\"kubernetes.io/service-name\"])\"' |
+    kubectl get pods -A --no-headers \\
+      -o custom-columns=:.status.podIP,:.metadata.namespace,:.metadata.name |
+      awk '{ print $1 \":8080\", $2 \"/\" $3 }' |
       ca-client mtls check --certs /etc/certs --targets -
 
-  A service that does not answer HTTP: give it a request that it answers in plain text
-    printf 'PING\\r\\n' > ping && ca-client mtls check --certs /etc/certs --plain-probe @ping redis:6379
+  A service that does not answer HTTP: say in plain text what it does answer
+    printf 'PING\\r\\n' > ping
+    ca-client mtls check --certs /etc/certs --plain-probe @ping redis:6379
 
-Each target gets up to four connections to one of its addresses, one after the other: plain text
-(a GET / of HTTP/1.1; HTTP/2 where that is hung up on), TLS without a certificate, and TLS with the one in
---certs. The protocols of Istio are offered. Nothing is sent once TLS stands.
+Each target gets up to four connections to one of its addresses, one after the other: plain
+text (a GET / of HTTP/1.1; HTTP/2 where that is hung up on), TLS without a certificate, and
+TLS with the one in --certs. Istio's protocols are offered. Nothing is said once TLS stands.
 
   mode         lock    plain text    without a certificate   with one
   strict       closed  refused       refused                 good (not tried without --certs)
-  permissive   half    taken         not mTLS                good
+  permissive   half    taken         refused, or let in      good
   unproven     half    no answer     refused                 good
   optional     half    not taken     let in, though asked    good
   tls          open    not taken     let in, never asked
@@ -121,10 +120,11 @@ Each target gets up to four connections to one of its addresses, one after the o
   unknown      none    neither plain text nor TLS is answered
   unreachable  none    nobody accepts a connection
 
-Plain text is taken if anything but a TLS alert comes back, also an HTTP error; a service that
+Plain text is taken if anything but a TLS alert comes back, also an HTTP error. A service that
 hangs up on HTTP without a word looks as if it refused plain text: use --plain-probe @FILE.
 Without a certificate (--roots alone) nobody can know whether a strict server would let us in.
-A name with several addresses is looked at where one answers first: give the addresses of pods.
+A name with several addresses is looked at where one answers first: give addresses of pods.
 
-Exit codes: 0 all are closed, 1 could not (or some targets could not be judged), 2 the command line
-is wrong, 3 some are half closed, 4 some are open or broken. The gravest counts: 4, 1, 3, 0.";
+Exit codes: 0 all are closed, 1 could not (also: some targets could not be judged), 2 the
+command line is wrong, 3 some are half closed, 4 some are open or broken. Of several, the
+gravest counts: 4, then 1, then 3.";
