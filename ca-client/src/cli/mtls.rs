@@ -55,7 +55,7 @@ pub(crate) struct MtlsCheckOptions {
     #[arg(long, value_name = "PROBE", default_value = "http", value_parser = plain_probe)]
     pub(crate) plain_probe: PlainProbeName,
 
-    /// How long one connection may take; a target takes up to four, one after the other
+    /// How long to wait for each answer of a target
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = values::timeout)]
     pub(crate) timeout: Duration,
 

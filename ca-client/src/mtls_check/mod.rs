@@ -52,7 +52,7 @@ pub(crate) async fn run(
     let rows: Vec<Row> = targets
         .into_iter()
         .zip(looks)
-        .map(|(target, look)| Row::of(target, look, &identity, options, at))
+        .map(|(target, look)| Row::of(target, look, &identity, options))
         .collect();
     let whole = Whole::of(&rows, at);
     let alone = rows.len() == 1 && options.list.is_none();
@@ -66,7 +66,12 @@ pub(crate) async fn run(
     Ok(grades.max().unwrap_or(Grade::Good))
 }
 
-type Look = Result<Seen, Unreachable>;
+/// What was seen, and when: a list may take longer than a new certificate is dated back.
+#[derive(Debug)]
+struct Look {
+    seen: Result<Seen, Unreachable>,
+    at: SystemTime,
+}
 
 /// One target, and what is to be said of it.
 #[derive(Debug)]
@@ -79,29 +84,23 @@ struct Row {
 }
 
 impl Row {
-    fn of(
-        target: Target,
-        look: Look,
-        identity: &Identity,
-        options: &MtlsCheckOptions,
-        at: SystemTime,
-    ) -> Self {
+    fn of(target: Target, look: Look, identity: &Identity, options: &MtlsCheckOptions) -> Self {
         let expected_namespace = target.namespace().or(options.namespace.as_deref());
         let expected = Expected {
             roots: &identity.roots,
             trust_domain: identity.trust_domain.as_ref(),
             spiffe_id: options.spiffe_id.as_ref(),
             namespace: expected_namespace,
-            at,
+            at: look.at,
         };
-        let finding = match &look {
+        let finding = match &look.seen {
             Ok(seen) => Finding::of(seen, &expected),
             Err(error) => Finding::unreachable(error),
         };
         let namespace = expected_namespace.or_else(|| finding.namespace());
         Self {
             namespace: namespace.map(str::to_owned),
-            seen: look.ok(),
+            seen: look.seen.ok(),
             target,
             finding,
         }
@@ -123,7 +122,11 @@ async fn look_at_all(
             && let Some((index, target)) = waiting.next()
         {
             let (prober, target) = (Arc::clone(&prober), target.clone());
-            looking.spawn(async move { (index, prober.look(target.address()).await) });
+            looking.spawn(async move {
+                let seen = prober.look(target.address()).await;
+                let at = SystemClock.now();
+                (index, Look { seen, at })
+            });
         }
         match looking.join_next().await {
             Some(look) => looks.push(look?),

@@ -73,12 +73,11 @@ impl Finding {
         }
     }
 
-    /// Who the chain that was presented says it is; believed only if the verdict is good.
+    /// Who is there, if the chain is good; what a bad one claims is in the verdict.
     #[must_use]
     pub fn spiffe_id(&self) -> Option<&SpiffeId> {
-        self.verdict
-            .as_ref()
-            .and_then(|verdict| verdict.spiffe_id.as_ref())
+        let good = self.verdict.as_ref().filter(|verdict| verdict.is_valid());
+        good.and_then(|verdict| verdict.spiffe_id.as_ref())
     }
 
     /// The namespace in that SPIFFE ID.

@@ -132,11 +132,11 @@ pub enum Unreachable {
     },
 }
 
-/// Bytes of a stranger as one short line that cannot steer a terminal.
+/// Bytes of a stranger as one short line; whoever prints it takes out what could steer a terminal.
 fn shown(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(bytes);
     let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line)).into_owned();
-    line.trim_end().escape_debug().to_string()
+    line.trim_end().to_owned()
 }
 
 /// Of a banner, as much as says what it is.

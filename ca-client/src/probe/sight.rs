@@ -33,14 +33,24 @@ pub(super) struct Sight {
     /// The server's certificates, as it sent them.
     pub(super) chain: OnceLock<Result<Vec<Certificate>, CertificateError>>,
     asked: AtomicBool,
-    /// A session ticket came: servers send one when they are content with the client.
-    pub(super) ticket: Notify,
+    ticketed: AtomicBool,
+    ticket: Notify,
 }
 
 impl Sight {
     /// Whether the server sent a `CertificateRequest`.
     pub(super) fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Comes back once there is a session ticket: servers send one when they are content with the client.
+    pub(super) async fn ticket(&self) {
+        self.ticket.notified().await;
+    }
+
+    /// Whether there was a ticket.
+    pub(super) fn ticketed(&self) -> bool {
+        self.ticketed.load(Ordering::Relaxed)
     }
 }
 
@@ -117,6 +127,7 @@ impl ClientSessionStore for Tickets {
     fn remove_tls12_session(&self, _name: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _name: ServerName<'static>, _value: Tls13ClientSessionValue) {
+        self.0.ticketed.store(true, Ordering::Relaxed);
         self.0.ticket.notify_one();
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::io::Write as _;
+use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -25,6 +26,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use tests::poll::wait_for;
+use tokio::net::TcpSocket;
 
 use crate::pki::Leaf;
 use crate::pki::Root;
@@ -91,17 +93,48 @@ pub(crate) fn tls_with(config: ServerConfig) -> SocketAddr {
     serve(move |stream| drop(handshake(&config, stream)))
 }
 
-/// As [`tls`], and what each connection brought over TLS.
-pub(crate) fn tls_that_listens(
-    leaf: &Leaf,
-    clients: &Clients<'_>,
-) -> (SocketAddr, Receiver<Vec<u8>>) {
-    let config = Arc::new(config(leaf, clients, ALL_VERSIONS));
+/// As [`tls_with`], and what each connection brought over TLS.
+pub(crate) fn tls_that_listens(config: ServerConfig) -> (SocketAddr, Receiver<Vec<u8>>) {
+    let config = Arc::new(config);
     let (tell, told) = mpsc::channel();
     let addr = serve(move |stream| {
         let _nobody_waits = tell.send(handshake(&config, stream));
     });
     (addr, told)
+}
+
+/// Lets clients in, and hangs up at once: a proxy with nobody behind it.
+pub(crate) fn tls_that_hangs_up(config: ServerConfig) -> SocketAddr {
+    let config = Arc::new(config);
+    serve(move |mut stream| {
+        let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let _refused = connection.complete_io(&mut stream);
+    })
+}
+
+/// A long line to `to`: what clients say takes half a second.
+pub(crate) fn far_away(to: SocketAddr) -> SocketAddr {
+    serve(move |client| {
+        let server = TcpStream::connect(to).unwrap();
+        let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let answering = thread::spawn(move || {
+            let _end = std::io::copy(&mut answers, &mut back);
+            let _gone = back.shutdown(Shutdown::Write);
+        });
+        carry_slowly(&client, &server);
+        let _gone = server.shutdown(Shutdown::Write);
+        answering.join().unwrap();
+    })
+}
+
+fn carry_slowly(mut from: &TcpStream, mut to: &TcpStream) {
+    let mut chunk = [0; 8192];
+    while let Ok(len) = from.read(&mut chunk) {
+        thread::park_timeout(Duration::from_millis(500));
+        if len == 0 || to.write_all(&chunk[..len]).is_err() {
+            return;
+        }
+    }
 }
 
 /// A server that looks at the first byte, as Envoy's TLS inspector does: TLS for those who speak it, HTTP for others.
@@ -179,10 +212,13 @@ pub(crate) fn silent() -> SocketAddr {
     })
 }
 
-/// Nobody.
+/// Nobody, on a port that nobody else gets meanwhile.
 pub(crate) fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    addr
 }
 
 /// `openssl s_server`, ended when dropped.

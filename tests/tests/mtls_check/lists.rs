@@ -40,7 +40,7 @@ fn a_list_becomes_a_lock_per_target_per_namespace_and_for_the_mesh() {
     let scene = Scene::new();
     fs::write(scene.dir.path().join("list"), mesh(&scene)).unwrap();
     let certs = scene.certs.to_str().unwrap();
-    let args = ["--certs", certs, "--targets", "list"];
+    let args = ["--certs", certs, "--targets", "list", "--timeout", "30s"];
     let output = scene.run(&args);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
@@ -171,6 +171,7 @@ fn what_a_ca_issued_is_looked_at_with_what_an_agent_holds_by_a_list_on_standard_
 fn by_standard_input(dir: &Path, targets: &[SocketAddr]) -> (i32, Value) {
     let mut child = Command::new(&binaries().ca_client)
         .args(["mtls", "check", "--targets", "-", "--output", "json"])
+        .args(["--timeout", "30s"])
         .env("OUTPUT_CERTS", "certs")
         .current_dir(dir)
         .stdin(Stdio::piped())
