@@ -38,6 +38,7 @@ pub mod health;
 mod instance;
 mod key;
 pub mod mtls;
+pub mod probe;
 mod pushback;
 mod refusal;
 mod svid;

@@ -5,6 +5,7 @@ mod cli;
 mod fetch;
 mod input;
 mod inspect;
+mod mtls_check;
 mod output;
 mod report;
 mod status_command;
@@ -16,6 +17,8 @@ mod verify;
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
+
+use ca_client::probe::Grade;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
                 Err(error) => fail(&error, EXIT_FAILED),
             }
         }
+        Ok(cli::Command::Mtls(cli::MtlsCommand::Check(options))) => mtls_check(&options),
         Err(cli::CliError::Clap(error)) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
             // There is nobody left to tell when the terminal is gone.
@@ -76,6 +80,28 @@ fn run<E: Error>(
     }
 }
 
+fn mtls_check(options: &cli::MtlsCheckOptions) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(mtls_check::run(options, std::io::stdin().lock()));
+            // A resolver that hangs would hold us up otherwise: it cannot be cancelled.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => return fail(&error, EXIT_FAILED),
+    };
+    match outcome {
+        Ok(Grade::Good) => ExitCode::SUCCESS,
+        Ok(Grade::Warning) => ExitCode::from(EXIT_NOT_VALID),
+        Ok(Grade::CouldNot) => ExitCode::from(EXIT_FAILED),
+        Ok(Grade::Error) => ExitCode::from(EXIT_ERRORS),
+        Err(error) => fail(&error, EXIT_FAILED),
+    }
+}
+
 /// Prints the error and everything that led to it, one per line.
 fn fail(error: &dyn Error, code: u8) -> ExitCode {
     let mut text = format!("error: {error}\n");
@@ -92,3 +118,4 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_NOT_VALID: u8 = 3;
+const EXIT_ERRORS: u8 = 4;

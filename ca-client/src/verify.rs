@@ -42,7 +42,8 @@ pub(crate) fn run(options: &VerifyOptions, stdin: impl Read) -> Result<bool, Ver
     Ok(verdict.is_valid())
 }
 
-fn certificates(path: &Path, stdin: impl Read) -> Result<Vec<Certificate>, VerifyError> {
+/// The certificates of a file, at least one.
+pub(crate) fn certificates(path: &Path, stdin: impl Read) -> Result<Vec<Certificate>, VerifyError> {
     let bytes = input::read(path, stdin)?;
     let certificates = Certificate::all_from_pem_or_der(&bytes).map_err(|source| {
         VerifyError::NotCertificates {
@@ -98,7 +99,7 @@ pub(crate) enum VerifyError {
 
 /// A verdict as JSON: the fields of `signet.v1.Verdict`, times in RFC 3339.
 #[derive(Debug, Serialize)]
-struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     verdict: &'static str,
     valid: bool,
     rule: Option<&'static str>,
@@ -121,7 +122,7 @@ struct ShownCertificate<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(verdict: &'a Verdict) -> Self {
+    pub(crate) fn of(verdict: &'a Verdict) -> Self {
         Self {
             verdict: verdict.kind.as_str(),
             valid: verdict.is_valid(),
@@ -149,7 +150,8 @@ impl<'a> ShownCertificate<'a> {
     }
 }
 
-fn table(verdict: &Verdict) -> String {
+/// The verdict for people.
+pub(crate) fn table(verdict: &Verdict) -> String {
     let mut lines = vec![format!("{:<11}{}", "verdict", verdict.kind)];
     let mut line = |label: &str, value: String| lines.push(format!("{label:<11}{value}"));
     if let Some(rule) = verdict.rule {

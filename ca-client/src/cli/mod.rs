@@ -3,6 +3,7 @@
 mod agent;
 mod ca;
 mod checks;
+mod mtls;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,9 @@ pub(crate) use ca::CaOptions;
 pub(crate) use self::checks::InspectOptions;
 pub(crate) use self::checks::ProfileName;
 pub(crate) use self::checks::VerifyOptions;
+pub(crate) use self::mtls::MtlsCheckOptions;
+pub(crate) use self::mtls::MtlsCommand;
+pub(crate) use self::mtls::PlainProbeName;
 
 /// What the user wants.
 #[derive(Debug, clap::Subcommand)]
@@ -43,6 +47,9 @@ pub(crate) enum Command {
     /// Explain a PEM or DER file: what is in it, who it names, who signed it, when it ends
     #[command(after_long_help = checks::INSPECT_HELP)]
     Inspect(InspectOptions),
+    /// Look at services from outside: who is let in?
+    #[command(subcommand, arg_required_else_help = true)]
+    Mtls(MtlsCommand),
 }
 
 /// The settings of `fetch`.
@@ -116,6 +123,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     for name in WITH_VARIABLES {
         command = settings::without_empty_variables(command, name);
     }
+    command = command.mut_subcommand("mtls", |mtls| {
+        settings::without_empty_variables(mtls, "check")
+    });
     let mut matches = command.clone().try_get_matches_from(&args)?;
     if let Some((name, path)) = settings_file(&matches) {
         let command = settings::as_defaults(command, name, path)?;
@@ -128,7 +138,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Command::Verify(options) if options.mixes_profiles() => {
             return Err(CliError::MixedProfiles);
         }
-        Command::Status(_) | Command::Verify(_) | Command::Inspect(_) => None,
+        Command::Status(_) | Command::Verify(_) | Command::Inspect(_) | Command::Mtls(_) => None,
     };
     if let (Some(ca), Some((_, matches))) = (ca, matches.subcommand()) {
         settle_trust(ca, matches)?;
