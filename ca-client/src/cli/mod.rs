@@ -3,6 +3,7 @@
 mod agent;
 mod ca;
 mod checks;
+mod envoy;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,9 @@ pub(crate) use ca::CaOptions;
 pub(crate) use self::checks::InspectOptions;
 pub(crate) use self::checks::ProfileName;
 pub(crate) use self::checks::VerifyOptions;
+pub(crate) use self::envoy::DocumentFormat;
+pub(crate) use self::envoy::EnvoyOptions;
+pub(crate) use self::envoy::PolicyOptions;
 
 /// What the user wants.
 #[derive(Debug, clap::Subcommand)]
@@ -43,6 +47,9 @@ pub(crate) enum Command {
     /// Explain a PEM or DER file: what is in it, who it names, who signed it, when it ends
     #[command(after_long_help = checks::INSPECT_HELP)]
     Inspect(InspectOptions),
+    /// Print the bootstrap of an Envoy that speaks mutual TLS with the agent's certificates
+    #[command(after_long_help = envoy::ENVOY_HELP)]
+    Envoy(Box<EnvoyOptions>),
 }
 
 /// The settings of `fetch`.
@@ -128,7 +135,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Command::Verify(options) if options.mixes_profiles() => {
             return Err(CliError::MixedProfiles);
         }
-        Command::Status(_) | Command::Verify(_) | Command::Inspect(_) => None,
+        Command::Status(_) | Command::Verify(_) | Command::Inspect(_) | Command::Envoy(_) => None,
     };
     if let (Some(ca), Some((_, matches))) = (ca, matches.subcommand()) {
         settle_trust(ca, matches)?;
@@ -137,7 +144,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
 }
 
 /// The commands that take settings from the environment.
-const WITH_VARIABLES: [&str; 3] = ["fetch", "agent", "status"];
+const WITH_VARIABLES: [&str; 4] = ["fetch", "agent", "status", "envoy"];
 
 /// The command that was given, and its settings file, if it has one.
 fn settings_file(matches: &ArgMatches) -> Option<(&str, &PathBuf)> {
