@@ -92,25 +92,24 @@ pub(crate) struct EnvoyOptions {
 /// Which policies there are, and which workload they are asked about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PolicyOptions {
-    /// YAML with PeerAuthentication, Policy, MeshPolicy, ServiceMeshPolicy and DestinationRule: a file, or a directory of
-    /// .yaml and .yml (repeatable)
+    /// The mesh's policies as YAML: a file, or a directory of .yaml and .yml (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(crate) policies: Vec<PathBuf>,
 
     /// The workload's namespace, and that of resources which name none
-    #[arg(long, value_name = "NAME", requires = "policies")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
 
     /// The workload's labels, as app=reviews,version=v2
-    #[arg(long, value_name = "KEY=VALUE", requires = "policies", value_delimiter = ',', value_parser = label)]
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
 
     /// The workload's service
-    #[arg(long, value_name = "NAME", requires = "policies")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
 
     /// The workload's port, as policies know it; the port of --upstream, if it is not given
-    #[arg(long, value_name = "PORT", requires = "policies", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 
     /// The namespace whose policies hold for the whole mesh
@@ -131,6 +130,21 @@ pub(crate) enum ModeName {
     Permissive,
     /// Plain text and nothing else.
     Disable,
+}
+
+impl PolicyOptions {
+    /// The flag that says something of the workload, if there is one.
+    pub(crate) fn flag(&self) -> Option<&'static str> {
+        let given = [
+            ("--namespace", self.namespace.is_some()),
+            ("--labels", !self.labels.is_empty()),
+            ("--service", self.service.is_some()),
+            ("--port", self.port.is_some()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(flag, given)| given.then_some(flag))
+    }
 }
 
 impl From<ModeName> for Mode {
@@ -205,7 +219,8 @@ After the address of a peer, with commas:
 Certificates come from the agent's SDS socket, or from its files: then two small files go to
 --secrets-dir, which must stay where they are. Paths are as Envoy will see them.
 
-Policies are refused with file, line, rule and reason where they cannot be honoured or
-contradict themselves: nothing is printed then. What decided is told on stderr.
+Read of --policies: PeerAuthentication, Policy, MeshPolicy, ServiceMeshPolicy, DestinationRule.
+They are refused with file, line, rule and reason where they cannot be honoured or contradict
+themselves: nothing is printed then. What decided is told on stderr.
 
 Exit codes: 0 printed, 1 could not, 2 the command line is wrong, 3 the policies are refused.";

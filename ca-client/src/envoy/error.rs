@@ -73,6 +73,12 @@ pub(crate) enum EnvoyError {
         /// Bytes seen.
         len: usize,
     },
+    /// Policies are asked, and there are none.
+    #[error("{flag} says which of --policies are meant, and none are given")]
+    WithoutPolicies {
+        /// What was given.
+        flag: &'static str,
+    },
     /// A file that names the agent's files cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
@@ -95,7 +101,10 @@ impl EnvoyError {
     pub(crate) fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::NoPeer { .. } | Self::SameListener { .. } | Self::SocketPath { .. }
+            Self::NoPeer { .. }
+                | Self::SameListener { .. }
+                | Self::SocketPath { .. }
+                | Self::WithoutPolicies { .. }
         )
     }
 

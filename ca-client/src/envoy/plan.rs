@@ -24,6 +24,13 @@ use crate::cli::PolicyOptions;
 /// The sidecar, and what a person should know of how it came about.
 pub(super) fn sidecar(options: &EnvoyOptions) -> Result<(Sidecar, Vec<String>), EnvoyError> {
     distinct_listeners(options)?;
+    if let Some(flag) = options
+        .policy
+        .flag()
+        .filter(|_| options.policy.policies.is_empty())
+    {
+        return Err(EnvoyError::WithoutPolicies { flag });
+    }
     let mut planner = Planner::new(options)?;
     let sidecar = Sidecar {
         node: options.node.clone(),
@@ -84,6 +91,7 @@ impl<'a> Planner<'a> {
         let mode = match (&self.policies, options.mtls) {
             (Some(policies), _) => {
                 let decision = policies.inbound(&self.workload)?;
+                policies.check_callers(&self.workload, &decision)?;
                 let (mode, because) = (decision.value, decision.because);
                 self.notes
                     .push(format!("inbound {listen}: {mode}: {because}"));
@@ -111,7 +119,10 @@ impl<'a> Planner<'a> {
 
     fn outbound(&mut self, wish: &OutboundWish) -> Result<Outbound, EnvoyError> {
         let to = Destination {
-            host: wish.service.as_deref().unwrap_or(wish.upstream.host()),
+            host: wish
+                .service
+                .as_deref()
+                .unwrap_or_else(|| wish.upstream.host()),
             port: wish.upstream.port(),
             peers: &wish.peers,
             mtls: wish.mtls,

@@ -2,6 +2,7 @@
 //!
 //! Which services a selector means is not known, so only what is certain is refused.
 
+use super::Decision;
 use super::Policies;
 use super::authentication::Authentication;
 use super::authentication::Scope;
@@ -9,6 +10,8 @@ use super::destination_rule::ClientMode;
 use super::destination_rule::ClientTls;
 use super::destination_rule::DestinationRule;
 use super::host::Reach;
+use super::host::names_of;
+use super::inbound::Workload;
 use super::inbound::doubles;
 use super::refusal::Refusal;
 use super::refusal::RefusalRule;
@@ -23,39 +26,105 @@ pub(super) fn all(policies: &Policies) -> Vec<Refusal> {
     };
     let mut found = wide(&|scope| *scope == Scope::Mesh);
     for rule in &policies.rules {
-        for tls in spoken(rule) {
-            found.extend(without_policy(policies, rule, tls));
-            found.extend(against_strict(policies, rule, tls));
+        for word in spoken(rule) {
+            found.extend(without_policy(policies, rule, word));
+            found.extend(against_strict(policies, rule, word));
         }
     }
     found
 }
 
-fn spoken(rule: &DestinationRule) -> impl Iterator<Item = &ClientTls> {
-    let levels = rule.ports.iter().filter_map(|(_, tls)| tls.as_ref());
-    rule.tls.iter().chain(levels)
+impl Policies {
+    /// Whether callers of `workload`, which has `decided`, are told otherwise. Here selectors are known, so more is certain.
+    ///
+    /// # Errors
+    /// The rule that callers of its namespace go by, if it contradicts.
+    pub(crate) fn check_callers(
+        &self,
+        workload: &Workload,
+        decided: &Decision<Mode>,
+    ) -> Result<(), Vec<Refusal>> {
+        let Some(service) = &workload.service else {
+            return Ok(());
+        };
+        let names = names_of(service, &workload.namespace, &self.mesh.cluster_domain);
+        let caller = Workload {
+            namespace: workload.namespace.clone(),
+            ..Workload::default()
+        };
+        let Some(rule) = self.governing(&caller, &names, None)? else {
+            return Ok(());
+        };
+        let of_port = |port: &u16| rule.ports.iter().find(|(number, _)| number == port);
+        let level = workload.ports.iter().find_map(of_port);
+        let Some(tls) = level.map_or(rule.tls.as_ref(), |(_, tls)| tls.as_ref()) else {
+            return Ok(());
+        };
+        let id = match (decided.value, tls.mode) {
+            (Mode::Strict, ClientMode::Disable | ClientMode::Simple) => {
+                RefusalRule::StrictWithoutMtls
+            }
+            (Mode::Disable, ClientMode::IstioMutual) => RefusalRule::MtlsWithoutPolicy,
+            _ => return Ok(()),
+        };
+        let (title, mode) = (&rule.title, tls.mode.as_str());
+        let (mine, because) = (decided.value, &decided.because);
+        Err(vec![Refusal {
+            at: tls.place.clone(),
+            rule: id,
+            reason: format!(
+                "{title} has {mode} for callers, and this workload has {mine} by {because}"
+            ),
+        }])
+    }
+}
+
+/// What a rule says, and for which port, if not for all.
+type Word<'a> = (Option<u16>, &'a ClientTls);
+
+fn spoken(rule: &DestinationRule) -> impl Iterator<Item = Word<'_>> {
+    let levels = rule.ports.iter();
+    let levels = levels.filter_map(|(port, tls)| Some((Some(*port), tls.as_ref()?)));
+    rule.tls.iter().map(|tls| (None, tls)).chain(levels)
 }
 
 /// Callers are made to speak mutual TLS, and no policy makes the service take it (Kiali's KIA0205 and KIA0206).
-fn without_policy(policies: &Policies, rule: &DestinationRule, tls: &ClientTls) -> Option<Refusal> {
+fn without_policy(
+    policies: &Policies,
+    rule: &DestinationRule,
+    (port, tls): Word<'_>,
+) -> Option<Refusal> {
+    // Who listens at a port of a wide rule is not known.
+    let may_be_other = |namespace: Option<&str>| {
+        let mut some = policies.authentications.iter().filter(|policy| {
+            policy.scope.is_within_namespace()
+                && namespace.is_none_or(|namespace| policy.scope.namespace() == Some(namespace))
+        });
+        some.any(|policy| modes(policy).any(Mode::takes_mtls))
+    };
     if tls.mode != ClientMode::IstioMutual {
         return None;
     }
     let (base, whom, may_take) = match &rule.host.reach {
-        Reach::Mesh => (of_mesh(policies), "the mesh".to_owned(), false),
+        Reach::Mesh => {
+            let may_take = port.is_some() && may_be_other(None);
+            (of_mesh(policies), "the mesh".to_owned(), may_take)
+        }
         Reach::Namespace(namespace) => {
-            let base = policies
-                .base(namespace)
-                .map(|base| (base.value, base.because));
-            (base, format!("namespace {namespace}"), false)
+            let may_take = port.is_some() && may_be_other(Some(namespace));
+            (
+                of(policies, namespace),
+                format!("namespace {namespace}"),
+                may_take,
+            )
         }
         Reach::Service { namespace, service } => {
-            let base = policies
-                .base(namespace)
-                .map(|base| (base.value, base.because));
-            let may_take =
-                within(policies, namespace).any(|policy| modes(policy).any(Mode::takes_mtls));
-            (base, format!("{service} in {namespace}"), may_take)
+            let may_take = may_be_other(Some(namespace));
+            (
+                of(policies, namespace),
+                format!("{service} in {namespace}"),
+                may_take,
+            )
         }
         Reach::Elsewhere => return None,
     };
@@ -74,6 +143,12 @@ fn without_policy(policies: &Policies, rule: &DestinationRule, tls: &ClientTls) 
     })
 }
 
+fn of(policies: &Policies, namespace: &str) -> Option<(Mode, String)> {
+    policies
+        .base(namespace)
+        .map(|base| (base.value, base.because))
+}
+
 fn of_mesh(policies: &Policies) -> Option<(Mode, String)> {
     let mut all = policies.authentications.iter();
     let policy = all.find(|policy| policy.scope == Scope::Mesh && policy.mode.is_some())?;
@@ -81,14 +156,20 @@ fn of_mesh(policies: &Policies) -> Option<(Mode, String)> {
 }
 
 /// A service demands mutual TLS, and its callers' rule forbids it (Kiali's KIA0207 and KIA0208).
-fn against_strict(policies: &Policies, rule: &DestinationRule, tls: &ClientTls) -> Option<Refusal> {
-    if tls.mode.is_mutual() {
+fn against_strict(
+    policies: &Policies,
+    rule: &DestinationRule,
+    (port, tls): Word<'_>,
+) -> Option<Refusal> {
+    let all = || policies.authentications.iter();
+    let relaxes = |policy: &Authentication| {
+        let mut levels = policy.ports.iter().filter_map(|level| level.mode);
+        levels.any(|mode| mode != Mode::Strict)
+    };
+    if tls.mode.is_mutual() || (port.is_some() && all().any(relaxes)) {
         return None;
     }
-    let mut strict = policies
-        .authentications
-        .iter()
-        .filter(|policy| policy.mode == Some(Mode::Strict));
+    let mut strict = all().filter(|policy| policy.mode == Some(Mode::Strict));
     let policy = strict.find(|policy| meets(policies, rule, &policy.scope))?;
     let (title, mode) = (&rule.title, tls.mode.as_str());
     let seen = format!("{} ({}) has STRICT", policy.title, policy.place);

@@ -121,6 +121,9 @@ impl Policies {
             "DestinationRule" => self.rules.extend(destination_rule::rule(reader, &resource)),
             kind => {
                 let is_mesh_wide = kind != "Policy";
+                if kind == "ServiceMeshPolicy" {
+                    older::check_control_plane(reader, &resource);
+                }
                 let found = older::policies(reader, &resource, is_mesh_wide);
                 self.authentications.extend(found);
             }

@@ -70,6 +70,21 @@ pub(super) fn policies(
     found
 }
 
+/// In OpenShift Service Mesh 1 each control plane has a mesh of its own.
+pub(super) fn check_control_plane(reader: &mut Reader, resource: &Resource<'_>) {
+    let root = &resource.mesh.root_namespace;
+    if let Some(line) = resource
+        .namespace_line
+        .filter(|_| resource.namespace != *root)
+    {
+        let reason = format!(
+            "it holds for the mesh of {}, and the workload's is that of {root}: see --root-namespace",
+            resource.namespace
+        );
+        reader.refuse(line, RefusalRule::NotHonoured, reason);
+    }
+}
+
 /// No peers at all turn mutual TLS off.
 fn peers(reader: &mut Reader, resource: &Resource<'_>, spec: Fields<'_>) -> (Mode, usize) {
     let Some(peers) = spec.get("peers") else {

@@ -64,7 +64,7 @@ impl Policies {
     }
 
     /// The rule that holds: of the caller's namespace, else the service's, else the root; there the nearest host.
-    fn governing(
+    pub(super) fn governing(
         &self,
         caller: &Workload,
         names: &[String],

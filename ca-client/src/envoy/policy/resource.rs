@@ -17,6 +17,8 @@ pub(super) struct Resource<'a> {
     pub(super) kind: &'a str,
     pub(super) name: String,
     pub(super) namespace: String,
+    /// Where it names its namespace, if it does.
+    pub(super) namespace_line: Option<usize>,
     pub(super) mesh: &'a Mesh,
     /// Where it begins.
     pub(super) line: usize,
@@ -56,6 +58,7 @@ impl<'a> Resource<'a> {
             kind,
             name: String::new(),
             namespace: mesh.default_namespace.clone(),
+            namespace_line: None,
             mesh,
             line: node.line,
             spec: fields.any("spec"),
@@ -79,6 +82,7 @@ impl<'a> Resource<'a> {
             && let Some(namespace) = reader.name(entry, "the namespace")
         {
             namespace.clone_into(&mut self.namespace);
+            self.namespace_line = Some(entry.line);
         }
     }
 }

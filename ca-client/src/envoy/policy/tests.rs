@@ -331,6 +331,10 @@ fn what_cannot_be_honoured_is_refused_with_file_line_rule_and_reason() {
             "0.yaml:2: bad-value: a policy for the whole mesh has no targets",
         ),
         (
+            older("ServiceMeshPolicy", "default, namespace: other", ""),
+            "0.yaml:1: not-honoured: it holds for the mesh of other",
+        ),
+        (
             rule_with("cart", "trafficPolicy: {tls: {}}"),
             "0.yaml:2: bad-value: tls needs a mode",
         ),
@@ -519,6 +523,76 @@ fn a_strict_policy_whose_callers_are_told_otherwise_is_refused() {
                 );
             }
             (seen, _) => panic!("{host} {mode}: {texts:#?}\n{seen:#?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_known_of_the_workload_itself_makes_more_certain() {
+    let ports = "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, portLevelSettings: [{port: {number: 9090}, tls: {mode: DISABLE}}]}";
+    let take = peer("shop", "PERMISSIVE", "");
+    for (mode, selector, rule, answer) in [
+        (
+            "STRICT",
+            CART,
+            rule("cart", "DISABLE"),
+            Some(
+                "2.yaml:3: strict-without-mtls: DestinationRule shop/r has DISABLE for callers, and this workload has STRICT by PeerAuthentication shop/STRICT (1.yaml:3)",
+            ),
+        ),
+        (
+            "DISABLE",
+            CART,
+            rule("cart", "ISTIO_MUTUAL"),
+            Some("2.yaml:3: mtls-without-policy: "),
+        ),
+        ("STRICT", CART, rule("till", "DISABLE"), None),
+        ("STRICT", CART, rule_with("cart", ports), None),
+        (
+            "STRICT",
+            CART,
+            rule_with("cart", &ports.replace("9090", "8080")),
+            Some("2.yaml:2: strict-without-mtls: "),
+        ),
+        ("PERMISSIVE", CART, rule("cart", "DISABLE"), None),
+        ("STRICT", TILL, rule("cart", "DISABLE"), None),
+    ] {
+        let policies = read(&[&take, &peer("shop", mode, selector), &rule]).unwrap();
+        let decided = policies.inbound(&cart()).unwrap();
+        let seen = policies.check_callers(&cart(), &decided);
+        match answer {
+            None => assert_eq!(seen, Ok(()), "{rule}"),
+            Some(answer) => {
+                let line = refused(seen).remove(0);
+                assert!(line.starts_with(answer), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_of_which_the_policies_say_otherwise_is_no_contradiction() {
+    let level = |mode: &str| format!("{CART} portLevelMtls: {{9090: {{mode: {mode}}}}},");
+    let ports = |mode: &str| {
+        format!(
+            "trafficPolicy: {{portLevelSettings: [{{port: {{number: 9090}}, tls: {{mode: {mode}}}}}]}}"
+        )
+    };
+    for host in ["*.local", "*.shop.svc.cluster.local", "cart"] {
+        let off = [
+            peer("istio-system", "STRICT", ""),
+            peer("shop", "UNSET", &level("DISABLE")),
+            rule_with(host, &ports("DISABLE")),
+        ];
+        let on = [
+            peer("istio-system", "DISABLE", ""),
+            peer("shop", "UNSET", &level("STRICT")),
+            rule_with(host, &ports("ISTIO_MUTUAL")),
+        ];
+        for documents in [off, on] {
+            let [mesh, workload, rule] = &documents;
+            assert!(read(&[mesh, workload, rule]).is_ok(), "{documents:#?}");
+            assert!(read(&[mesh, rule]).is_err(), "{documents:#?}");
         }
     }
 }
