@@ -51,9 +51,11 @@ class Application(http.server.ThreadingHTTPServer):
         return f"127.0.0.1:{self.server_address[1]}"
 
 
-def ask(port, headers=None):
+def ask(port, headers=None, tls=None):
     """The application's view of the request, or the status or error that came instead."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    if tls:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=tls)
     try:
         connection.request("GET", "/", headers=headers or {})
         answer = connection.getresponse()
