@@ -76,7 +76,7 @@ class Sidecars:
     def agent(self, name, *flags):
         """Keeps a certificate for `name`; returns its directory."""
         spiffe_id, out = f"spiffe://cluster.local/ns/shop/sa/{name}", self.work / name
-        if not out.exists():
+        if not (out / "key.pem").exists():
             (self.work / f"{name}.token").write_text(self.server.token(spiffe_id))
             self._start([BIN / "ca-client", "agent", "--ca-addr", self.server.grpc_addr, "--ca-roots", self.work / "roots.pem",
                          "--token-file", self.work / f"{name}.token", "--out", out, *flags])

@@ -262,6 +262,7 @@ fn policies_that_cannot_be_read_are_no_policies() {
         ("none.yaml", "cannot read none.yaml"),
         ("empty", "empty has no file that ends in .yaml or .yml"),
     ] {
+        std::fs::write(dir.path().join("latin.yaml"), b"a: \xe4").unwrap();
         let args = [
             "--policies",
             path,

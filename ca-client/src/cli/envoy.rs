@@ -69,8 +69,8 @@ pub(crate) struct EnvoyOptions {
     #[arg(long, value_name = "NAMES", default_value = "istio", value_parser = values::names)]
     pub(crate) names: FileNames,
 
-    /// When a connection over TLS ends, and with it the certificates that it began with; half of the agent's --ttl or less
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = values::timeout)]
+    /// When a connection over TLS ends, and with it the certificates that it began with; below half of the agent's --ttl
+    #[arg(long, value_name = "DURATION", default_value = "25m", value_parser = values::timeout)]
     pub(crate) max_connection_duration: Duration,
 
     /// Envoy's admin port; none, if it is not given
@@ -217,7 +217,8 @@ After the address of a peer, with commas:
   protocol=NAME         instead of --protocol
 
 Certificates come from the agent's SDS socket, or from its files: then two small files go to
---secrets-dir, which must stay where they are. Paths are as Envoy will see them.
+--secrets-dir, which must stay where they are. Paths are as Envoy will see them, and the
+agent's directory must be there when Envoy starts; certificates may come later.
 
 Read of --policies: PeerAuthentication, Policy, MeshPolicy, ServiceMeshPolicy, DestinationRule.
 They are refused with file, line, rule and reason where they cannot be honoured or contradict

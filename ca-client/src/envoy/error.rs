@@ -30,6 +30,14 @@ pub(crate) enum EnvoyError {
         /// The directory.
         path: PathBuf,
     },
+    /// A file of policies is not text.
+    #[error("{} is not text in UTF-8, so no YAML", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where it ceases to be.
+        source: std::string::FromUtf8Error,
+    },
     /// The bootstrap cannot be printed.
     #[error("the bootstrap cannot be printed")]
     Print {

@@ -29,8 +29,10 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(Arc<Path>, String)>, EnvoyE
     });
     let text = |path: PathBuf| {
         let bytes = input::read(&path, std::io::stdin().lock())?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok((Arc::from(path), text))
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok((Arc::from(path), text)),
+            Err(source) => Err(EnvoyError::NotText { path, source }),
+        }
     };
     files.into_iter().map(text).collect()
 }

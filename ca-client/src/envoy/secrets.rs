@@ -25,9 +25,11 @@ pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
             "set_node_on_first_message_only": true,
             "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
         }}),
-        Secrets::Files { secrets, .. } => {
-            json!({"path_config_source": {"path": secrets.join(file_name(name))}})
-        }
+        // Looked at again at each swap of the agent's files: Envoy gives up on files that were not there at its start.
+        Secrets::Files { certs, secrets, .. } => json!({"path_config_source": {
+            "path": secrets.join(file_name(name)),
+            "watched_directory": {"path": certs},
+        }}),
     };
     let mut config = json!({
         "resource_api_version": "V3",

@@ -150,3 +150,27 @@ fn lists_are_unpacked_and_other_kinds_are_passed_over_with_a_note() {
         "1.yaml:1: passed over: AuthorizationPolicy is not honoured here"
     );
 }
+
+#[test]
+fn no_beginning_of_a_file_is_a_panic() {
+    let list = format!(
+        "kind: List\napiVersion: v1\nitems:\n- {}",
+        peer("shop", "STRICT", CART).replace('\n', "\n  ")
+    );
+    let settings = "trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}, subsets: [{name: x}], exportTo: ['.']";
+    let targets =
+        "targets: [{name: cart, ports: [{number: 8080}]}], peers: [{mtls: {mode: STRICT}}]";
+    for whole in [
+        list,
+        rule_with("*.local", settings),
+        older("Policy", "p", targets),
+    ] {
+        for end in 0..whole.len() {
+            let beginning: String = whole.chars().take(end).collect();
+            if let Ok(policies) = read(&[&beginning]) {
+                drop(policies.inbound(&cart()));
+                drop(policies.outbound(&cart(), &till(None)));
+            }
+        }
+    }
+}
