@@ -2,197 +2,121 @@
 
 use super::*;
 
+/// Whether `short` is refused, and then by `answer` first.
+fn check(short: &str, answer: Option<&str>) {
+    match (world(short), answer) {
+        (Ok(_), None) => {}
+        (Err(seen), Some(answer)) => {
+            let line = seen[0].to_string();
+            assert!(line.starts_with(answer), "{short}\n{line}");
+        }
+        (seen, _) => panic!("{short}\n{seen:#?}"),
+    }
+}
+
 #[test]
 fn callers_that_are_made_to_speak_what_no_policy_takes_are_refused() {
-    let policy = |documents: &[String]| documents.to_vec();
-    let old = older(
-        "Policy",
-        "p",
-        "targets: [{name: cart}], peers: [{mtls: {}}]",
-    );
-    for (host, others, is_refused) in [
-        ("*.local", policy(&[]), true),
-        (
-            "*.local",
-            policy(&[peer("istio-system", "PERMISSIVE", "")]),
-            false,
-        ),
-        (
-            "*.local",
-            policy(&[peer("istio-system", "DISABLE", "")]),
-            true,
-        ),
-        ("*.local", policy(&[peer("shop", "STRICT", "")]), true),
-        (
-            "*.shop.svc.cluster.local",
-            policy(&[peer("shop", "STRICT", "")]),
-            false,
-        ),
-        (
-            "*.shop.svc.cluster.local",
-            policy(&[peer("istio-system", "STRICT", "")]),
-            false,
-        ),
-        (
-            "*.shop.svc.cluster.local",
-            policy(&[
-                peer("istio-system", "STRICT", ""),
-                peer("shop", "DISABLE", ""),
-            ]),
-            true,
-        ),
-        ("cart", policy(&[]), true),
-        ("cart", policy(&[peer("shop", "DISABLE", "")]), true),
-        (
-            "cart",
-            policy(&[peer("shop", "DISABLE", ""), peer("shop", "STRICT", TILL)]),
-            false,
-        ),
-        ("cart", policy(&[old]), false),
-        (
-            "cart.bank.svc.cluster.local",
-            policy(&[peer("shop", "STRICT", "")]),
-            true,
-        ),
-        ("www.example.com", policy(&[]), false),
+    const REFUSED: Option<&str> =
+        Some("0.yaml:3: mtls-without-policy: DestinationRule shop/r makes ");
+    const SHOP: &str = "*.shop.svc.cluster.local";
+    const OLD: &str = "old Policy p targets: [{name: cart}], peers: [{mtls: {}}]";
+    for (host, others, answer) in [
+        ("*.local", "", REFUSED),
+        ("*.local", "peer istio-system PERMISSIVE", None),
+        ("*.local", "peer istio-system DISABLE", REFUSED),
+        ("*.local", "peer shop STRICT", REFUSED),
+        (SHOP, "", REFUSED),
+        (SHOP, "peer shop STRICT", None),
+        (SHOP, "peer istio-system STRICT", None),
+        (SHOP, "peer istio-system STRICT; peer shop DISABLE", REFUSED),
+        ("cart", "", REFUSED),
+        ("cart", "peer shop DISABLE", REFUSED),
+        ("cart", "peer shop DISABLE; peer shop STRICT app=till", None),
+        ("cart", OLD, None),
+        ("cart.bank.svc.cluster.local", "peer shop STRICT", REFUSED),
+        ("www.example.com", "", None),
     ] {
-        let documents: Vec<String> = [rule(host, "ISTIO_MUTUAL")]
-            .into_iter()
-            .chain(others)
-            .collect();
-        let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
-        match (read(&texts), is_refused) {
-            (Ok(_), false) => {}
-            (Err(seen), true) => {
-                let line = seen[0].to_string();
-                assert!(
-                    line.starts_with("0.yaml:3: mtls-without-policy: "),
-                    "{line}"
-                );
-            }
-            (seen, _) => panic!("{host}: {texts:#?}\n{seen:#?}"),
-        }
+        check(&format!("rule {host} ISTIO_MUTUAL; {others}"), answer);
     }
 }
 
 #[test]
 fn a_strict_policy_whose_callers_are_told_otherwise_is_refused() {
-    let mesh = || peer("istio-system", "STRICT", "");
-    let shop = || peer("shop", "STRICT", "");
-    let old = older(
-        "Policy",
-        "p",
-        "targets: [{name: cart}], peers: [{mtls: {}}]",
-    );
-    for (host, mode, others, is_refused) in [
-        ("*.local", "DISABLE", vec![mesh()], true),
-        ("*.local", "SIMPLE", vec![mesh()], true),
-        ("*.local", "DISABLE", vec![shop()], true),
+    const REFUSED: Option<&str> =
+        Some("0.yaml:3: strict-without-mtls: DestinationRule shop/r has ");
+    const SHOP: &str = "*.shop.svc.cluster.local";
+    const MUTUAL: &str = "peer shop STRICT; rule *.shop.svc.cluster.local ISTIO_MUTUAL";
+    const CART: &str = "peer shop STRICT; peer shop STRICT app=cart; rule cart ISTIO_MUTUAL";
+    const OLD: &str = "old Policy p targets: [{name: cart}], peers: [{mtls: {}}]";
+    for (host, mode, others, answer) in [
+        ("*.local", "DISABLE", "peer istio-system STRICT", REFUSED),
+        ("*.local", "SIMPLE", "peer istio-system STRICT", REFUSED),
+        ("*.local", "DISABLE", "peer shop STRICT", REFUSED),
+        ("*.local", "DISABLE", "peer shop PERMISSIVE", None),
+        ("*.local", "DISABLE", MUTUAL, None),
+        ("*.local", "DISABLE", "peer shop STRICT app=cart", REFUSED),
+        ("*.local", "DISABLE", CART, REFUSED),
+        (SHOP, "DISABLE", "peer shop STRICT", REFUSED),
+        (SHOP, "DISABLE", "peer istio-system STRICT", REFUSED),
         (
-            "*.local",
+            SHOP,
             "DISABLE",
-            vec![peer("shop", "PERMISSIVE", "")],
-            false,
+            "peer istio-system STRICT; peer shop PERMISSIVE",
+            None,
         ),
         (
-            "*.local",
+            "*.bank.svc.cluster.local",
             "DISABLE",
-            vec![shop(), rule("*.shop.svc.cluster.local", "ISTIO_MUTUAL")],
-            false,
+            "peer shop STRICT",
+            None,
         ),
-        (
-            "*.local",
-            "DISABLE",
-            vec![peer("shop", "STRICT", CART)],
-            true,
-        ),
-        (
-            "*.local",
-            "DISABLE",
-            vec![
-                shop(),
-                peer("shop", "STRICT", CART),
-                rule("cart", "ISTIO_MUTUAL"),
-            ],
-            true,
-        ),
-        ("*.shop.svc.cluster.local", "DISABLE", vec![shop()], true),
-        ("*.shop.svc.cluster.local", "DISABLE", vec![mesh()], true),
-        (
-            "*.shop.svc.cluster.local",
-            "DISABLE",
-            vec![mesh(), peer("shop", "PERMISSIVE", "")],
-            false,
-        ),
-        ("*.bank.svc.cluster.local", "DISABLE", vec![shop()], false),
-        ("cart", "DISABLE", vec![shop()], true),
-        ("cart", "DISABLE", vec![mesh()], true),
+        ("cart", "DISABLE", "peer shop STRICT", REFUSED),
+        ("cart", "DISABLE", "peer istio-system STRICT", REFUSED),
         (
             "cart",
             "DISABLE",
-            vec![shop(), peer("shop", "PERMISSIVE", CART)],
-            false,
+            "peer shop STRICT; peer shop PERMISSIVE app=cart",
+            None,
         ),
-        ("cart", "DISABLE", vec![old], true),
-        ("till", "DISABLE", vec![peer("shop", "STRICT", CART)], false),
+        ("cart", "DISABLE", OLD, REFUSED),
+        ("till", "DISABLE", "peer shop STRICT app=cart", None),
     ] {
-        let documents: Vec<String> = [rule(host, mode)].into_iter().chain(others).collect();
-        let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
-        match (read(&texts), is_refused) {
-            (Ok(_), false) => {}
-            (Err(seen), true) => {
-                let line = seen[0].to_string();
-                let starts = format!(
-                    "0.yaml:3: strict-without-mtls: DestinationRule shop/r has {mode} for callers, and "
-                );
-                assert!(
-                    line.starts_with(&starts) && line.contains("yaml:"),
-                    "{line}"
-                );
-            }
-            (seen, _) => panic!("{host} {mode}: {texts:#?}\n{seen:#?}"),
-        }
+        check(&format!("rule {host} {mode}; {others}"), answer);
     }
 }
 
 #[test]
 fn what_is_known_of_the_workload_itself_makes_more_certain() {
-    let ports = "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, portLevelSettings: [{port: {number: 9090}, tls: {mode: DISABLE}}]}";
-    let take = peer("shop", "PERMISSIVE", "");
-    for (mode, selector, rule, answer) in [
+    const PORTS: &str = "rule cart {trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, portLevelSettings: [{port: {number: 9090}, tls: {mode: DISABLE}}]}}";
+    for (mine, rule, answer) in [
         (
-            "STRICT",
-            CART,
-            rule("cart", "DISABLE"),
-            Some(
-                "2.yaml:3: strict-without-mtls: DestinationRule shop/r has DISABLE for callers, and this workload has STRICT by PeerAuthentication shop/STRICT (1.yaml:3)",
-            ),
+            "STRICT app=cart",
+            "rule cart DISABLE",
+            "2.yaml:3: strict-without-mtls: DestinationRule shop/r has DISABLE for callers, and this workload has STRICT by PeerAuthentication shop/STRICT (1.yaml:3)",
         ),
         (
-            "DISABLE",
-            CART,
-            rule("cart", "ISTIO_MUTUAL"),
-            Some("2.yaml:3: mtls-without-policy: "),
+            "DISABLE app=cart",
+            "rule cart ISTIO_MUTUAL",
+            "2.yaml:3: mtls-without-policy: ",
         ),
-        ("STRICT", CART, rule("till", "DISABLE"), None),
-        ("STRICT", CART, rule_with("cart", ports), None),
         (
-            "STRICT",
-            CART,
-            rule_with("cart", &ports.replace("9090", "8080")),
-            Some("2.yaml:2: strict-without-mtls: "),
+            "STRICT app=cart",
+            &PORTS.replace("9090", "8080"),
+            "2.yaml:2: strict-without-mtls: ",
         ),
-        ("PERMISSIVE", CART, rule("cart", "DISABLE"), None),
-        ("STRICT", TILL, rule("cart", "DISABLE"), None),
+        ("STRICT app=cart", PORTS, ""),
+        ("STRICT app=cart", "rule till DISABLE", ""),
+        ("PERMISSIVE app=cart", "rule cart DISABLE", ""),
+        ("STRICT app=till", "rule cart DISABLE", ""),
     ] {
-        let policies = read(&[&take, &peer("shop", mode, selector), &rule]).unwrap();
+        let short = format!("peer shop PERMISSIVE; peer shop {mine}; {rule}");
+        let policies = world(&short).unwrap();
         let decided = policies.inbound(&cart()).unwrap();
-        let seen = policies.check_callers(&cart(), &decided);
-        match answer {
-            None => assert_eq!(seen, Ok(()), "{rule}"),
-            Some(answer) => {
+        match policies.check_callers(&cart(), &decided) {
+            Ok(()) => assert_eq!(answer, "", "{short}"),
+            seen => {
                 let line = refused(seen).remove(0);
-                assert!(line.starts_with(answer), "{line}");
+                assert!(line.starts_with(answer) && !answer.is_empty(), "{line}");
             }
         }
     }
@@ -200,27 +124,22 @@ fn what_is_known_of_the_workload_itself_makes_more_certain() {
 
 #[test]
 fn a_port_of_which_the_policies_say_otherwise_is_no_contradiction() {
-    let level = |mode: &str| format!("{CART} portLevelMtls: {{9090: {{mode: {mode}}}}},");
-    let ports = |mode: &str| {
-        format!(
-            "trafficPolicy: {{portLevelSettings: [{{port: {{number: 9090}}, tls: {{mode: {mode}}}}}]}}"
-        )
-    };
     for host in ["*.local", "*.shop.svc.cluster.local", "cart"] {
-        let off = [
-            peer("istio-system", "STRICT", ""),
-            peer("shop", "UNSET", &level("DISABLE")),
-            rule_with(host, &ports("DISABLE")),
-        ];
-        let on = [
-            peer("istio-system", "DISABLE", ""),
-            peer("shop", "UNSET", &level("STRICT")),
-            rule_with(host, &ports("ISTIO_MUTUAL")),
-        ];
-        for documents in [off, on] {
-            let [mesh, workload, rule] = &documents;
-            assert!(read(&[mesh, workload, rule]).is_ok(), "{documents:#?}");
-            assert!(read(&[mesh, rule]).is_err(), "{documents:#?}");
+        for (mesh, workload, callers) in [
+            ("STRICT", "DISABLE", "DISABLE"),
+            ("DISABLE", "STRICT", "ISTIO_MUTUAL"),
+        ] {
+            let mesh = format!("peer istio-system {mesh}");
+            let level = format!(
+                "portLevelSettings: [{{port: {{number: 9090}}, tls: {{mode: {callers}}}}}]"
+            );
+            let rule = format!("rule {host} {{trafficPolicy: {{{level}}}}}");
+            let workload = format!("peer shop UNSET app=cart 9090:{workload}");
+            assert!(
+                world(&format!("{mesh}; {workload}; {rule}")).is_ok(),
+                "{host}"
+            );
+            assert!(world(&format!("{mesh}; {rule}")).is_err(), "{host}");
         }
     }
 }

@@ -4,179 +4,162 @@ use super::*;
 
 #[test]
 fn the_narrowest_policy_that_says_a_mode_decides() {
-    let mesh = peer("istio-system", "STRICT", "");
-    let port = |port: &str| format!("{CART} portLevelMtls: {{{port}: {{mode: DISABLE}}}},");
-    let old = |targets: &str, mode: &str| {
-        older(
-            "Policy",
-            "p",
-            &format!("targets: [{targets}], peers: [{{mtls: {{mode: {mode}}}}}]"),
-        )
-    };
-    for (documents, mode, line) in [
-        (vec![], Mode::Permissive, "no policy says"),
-        (vec![mesh.clone()], Mode::Strict, "(0.yaml:3)"),
+    use Mode::Disable;
+    use Mode::Permissive;
+    use Mode::Strict;
+    const MESH: &str = "peer istio-system STRICT; ";
+    for (narrower, mode, because) in [
+        ("", Strict, "(0.yaml:3)"),
+        ("peer shop DISABLE", Disable, "(1.yaml:3)"),
+        ("peer shop UNSET", Strict, "(0.yaml:3)"),
+        ("peer bank DISABLE", Strict, "(0.yaml:3)"),
         (
-            vec![mesh.clone(), peer("shop", "DISABLE", "")],
-            Mode::Disable,
+            "peer shop DISABLE; peer shop PERMISSIVE app=cart",
+            Permissive,
+            "(2.yaml:3)",
+        ),
+        ("peer shop DISABLE app=till", Strict, "(0.yaml:3)"),
+        ("peer bank DISABLE app=cart", Strict, "(0.yaml:3)"),
+        ("peer shop UNSET app=cart", Strict, "(0.yaml:3)"),
+        (
+            "peer shop DISABLE; peer shop UNSET app=cart",
+            Disable,
             "(1.yaml:3)",
         ),
         (
-            vec![mesh.clone(), peer("shop", "UNSET", "")],
-            Mode::Strict,
-            "(0.yaml:3)",
-        ),
-        (
-            vec![mesh.clone(), peer("bank", "DISABLE", "")],
-            Mode::Strict,
-            "(0.yaml:3)",
-        ),
-        (
-            vec![
-                mesh.clone(),
-                peer("shop", "DISABLE", ""),
-                peer("shop", "PERMISSIVE", CART),
-            ],
-            Mode::Permissive,
-            "(2.yaml:3)",
-        ),
-        (
-            vec![mesh.clone(), peer("shop", "DISABLE", TILL)],
-            Mode::Strict,
-            "(0.yaml:3)",
-        ),
-        (
-            vec![mesh.clone(), peer("bank", "DISABLE", CART)],
-            Mode::Strict,
-            "(0.yaml:3)",
-        ),
-        (
-            vec![mesh.clone(), peer("shop", "UNSET", CART)],
-            Mode::Strict,
-            "(0.yaml:3)",
-        ),
-        (
-            vec![mesh.clone(), peer("shop", "STRICT", &port("8080"))],
-            Mode::Disable,
+            "peer shop STRICT app=cart 8080:DISABLE",
+            Disable,
             "port 8080 of",
         ),
         (
-            vec![mesh.clone(), peer("shop", "STRICT", &port("'8080'"))],
-            Mode::Disable,
+            "peer shop STRICT app=cart '8080':DISABLE",
+            Disable,
             "(1.yaml:2)",
         ),
         (
-            vec![mesh.clone(), peer("shop", "PERMISSIVE", &port("9090"))],
-            Mode::Permissive,
+            "peer shop PERMISSIVE app=cart 9090:DISABLE",
+            Permissive,
             "(1.yaml:3)",
         ),
         (
-            vec![older("ServiceMeshPolicy", "default", "peers: [{mtls: {}}]")],
-            Mode::Strict,
+            "peer shop PERMISSIVE app=cart 8080:UNSET",
+            Permissive,
+            "(1.yaml:3)",
+        ),
+    ] {
+        let decision = world(&format!("{MESH}{narrower}")).unwrap();
+        let decision = decision.inbound(&cart()).unwrap();
+        assert_eq!(decision.value, mode, "{narrower}");
+        assert!(
+            decision.because.contains(because),
+            "{narrower}: {decision:?}"
+        );
+    }
+    let nothing = world("").unwrap().inbound(&cart()).unwrap();
+    assert_eq!(nothing.value, Permissive);
+}
+
+#[test]
+fn older_policies_have_the_same_scopes_and_say_it_by_peers() {
+    use Mode::Disable;
+    use Mode::Permissive;
+    use Mode::Strict;
+    const MTLS: &str = "peers: [{mtls: {mode: PERMISSIVE}}]";
+    let target = |target: &str| {
+        format!(
+            "old ServiceMeshPolicy default peers: [{{mtls: }}]; old Policy p targets: [{target}], {MTLS}"
+        )
+    };
+    for (short, mode, because) in [
+        (
+            "old ServiceMeshPolicy default peers: [{mtls: {}}]",
+            Strict,
             "(0.yaml:2)",
         ),
+        ("old Policy default peers: [{mtls: }]", Strict, "(0.yaml:2)"),
+        ("old Policy default peers: []", Disable, "(0.yaml:2)"),
+        ("old Policy default ", Disable, "(0.yaml:1)"),
+        (&target("{name: cart}"), Permissive, "(1.yaml:2)"),
+        (&target("{name: till}"), Strict, "(0.yaml:2)"),
         (
-            vec![older("Policy", "default", "peers: [{mtls: }]")],
-            Mode::Strict,
-            "(0.yaml:2)",
-        ),
-        (
-            vec![older("Policy", "default", "peers: []")],
-            Mode::Disable,
-            "(0.yaml:2)",
-        ),
-        (
-            vec![older("Policy", "default", "")],
-            Mode::Disable,
-            "(0.yaml:1)",
-        ),
-        (
-            vec![mesh.clone(), old("{name: cart}", "PERMISSIVE")],
-            Mode::Permissive,
-            "(1.yaml:2)",
-        ),
-        (
-            vec![mesh.clone(), old("{name: till}", "PERMISSIVE")],
-            Mode::Strict,
-            "(0.yaml:3)",
-        ),
-        (
-            vec![
-                mesh.clone(),
-                old("{name: cart, ports: [{number: 8080}]}", "PERMISSIVE"),
-            ],
-            Mode::Permissive,
+            &target("{name: cart, ports: [{number: 8080}]}"),
+            Permissive,
             "port 8080",
         ),
         (
-            vec![
-                mesh.clone(),
-                old("{name: cart, ports: [{number: 9090}]}", "PERMISSIVE"),
-            ],
-            Mode::Strict,
-            "(0.yaml:3)",
+            &target("{name: cart, ports: [{number: 9090}]}"),
+            Strict,
+            "(0.yaml:2)",
         ),
     ] {
-        let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
-        let decision = read(&texts).unwrap().inbound(&cart()).unwrap();
-        assert_eq!(decision.value, mode, "{texts:#?}");
-        assert!(
-            decision.because.contains(line),
-            "{}: {texts:#?}",
-            decision.because
-        );
+        let decision = world(short).unwrap().inbound(&cart()).unwrap();
+        assert_eq!(decision.value, mode, "{short}");
+        assert!(decision.because.contains(because), "{short}: {decision:?}");
     }
 }
 
 #[test]
-fn policies_that_cannot_be_told_apart_are_refused_with_their_lines() {
-    let strict = peer("shop", "STRICT", CART);
-    let ports =
-        format!("{CART} portLevelMtls: {{8080: {{mode: DISABLE}},\n15006: {{mode: STRICT}}}},");
-    let target = older(
-        "Policy",
-        "p",
-        "targets: [{name: cart}], peers: [{mtls: {}}]",
+fn policies_of_one_scope_are_refused_with_both_lines() {
+    const TARGET: &str = "old Policy p targets: [{name: cart}], peers: [{mtls: {}}]";
+    for (short, answer) in [
+        (
+            "peer shop STRICT app=cart; peer shop PERMISSIVE app=cart",
+            "1.yaml:3: same-scope: PeerAuthentication shop/PERMISSIVE and PeerAuthentication shop/STRICT (0.yaml:3) are for the same workload; Istio takes the older one: keep one",
+        ),
+        (
+            &format!("peer shop STRICT app=cart; {TARGET}"),
+            "1.yaml:2: same-scope: Policy shop/p and PeerAuthentication shop/STRICT (0.yaml:3)",
+        ),
+        (&format!("{TARGET}; {TARGET}"), "1.yaml:2: same-scope: "),
+        (
+            "peer shop STRICT; peer shop STRICT",
+            "1.yaml:3: same-scope: ",
+        ),
+    ] {
+        let seen = refused(world(short).unwrap().inbound(&cart()));
+        assert!(seen.len() == 1 && seen[0].starts_with(answer), "{seen:#?}");
+    }
+    let twice = refused(world("peer istio-system STRICT; peer istio-system DISABLE"));
+    assert!(twice[0].starts_with("1.yaml:3: same-scope: "), "{twice:?}");
+    let other_port = TARGET.replace("cart}", "cart, ports: [{number: 9090}]}");
+    assert!(
+        world(&format!("{TARGET}; {other_port}"))
+            .unwrap()
+            .inbound(&cart())
+            .is_ok()
     );
+}
+
+#[test]
+fn a_policy_that_may_or_may_not_be_meant_asks_for_the_flag_that_says_so() {
     let nameless = Workload {
         labels: Vec::new(),
         service: None,
         ..cart()
     };
-    for (documents, workload, answer) in [
+    for (short, answer) in [
         (
-            vec![strict.clone(), peer("shop", "PERMISSIVE", CART)],
-            cart(),
-            "1.yaml:3: same-scope: PeerAuthentication shop/PERMISSIVE and PeerAuthentication shop/STRICT (0.yaml:3) are for the same workload; Istio takes the older one: keep one",
-        ),
-        (
-            vec![strict.clone(), target.clone()],
-            cart(),
-            "1.yaml:2: same-scope: Policy shop/p and",
-        ),
-        (
-            vec![peer("shop", "STRICT", ""), peer("shop", "STRICT", "")],
-            cart(),
-            "1.yaml:3: same-scope: ",
-        ),
-        (
-            vec![strict.clone()],
-            nameless.clone(),
+            "peer shop STRICT app=cart",
             "0.yaml:3: undecided: PeerAuthentication shop/STRICT may be for this workload: say --labels",
         ),
         (
-            vec![target],
-            nameless,
-            "0.yaml:2: undecided: Policy shop/p may be for this workload: say --service",
-        ),
-        (
-            vec![peer("shop", "STRICT", &ports)],
-            cart(),
-            "0.yaml:3: undecided: port 15006 has STRICT, port 8080 has DISABLE: say which is the workload's with --port",
+            "old Policy p targets: [{name: cart}]",
+            "0.yaml:1: undecided: Policy shop/p may be for this workload: say --service",
         ),
     ] {
-        let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
-        let seen = refused(read(&texts).unwrap().inbound(&workload));
+        let seen = refused(world(short).unwrap().inbound(&nameless));
         assert!(seen.len() == 1 && seen[0].starts_with(answer), "{seen:#?}");
     }
+    let ports = "selector: {matchLabels: {app: cart}}, portLevelMtls: {8080: {mode: DISABLE}, 15006: {mode: STRICT}},";
+    let seen = refused(
+        read(&[&peer("shop", "STRICT", ports)])
+            .unwrap()
+            .inbound(&cart()),
+    );
+    assert_eq!(
+        seen,
+        [
+            "0.yaml:2: undecided: port 15006 has STRICT, port 8080 has DISABLE: say which is the workload's with --port"
+        ]
+    );
 }
