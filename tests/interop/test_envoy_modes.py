@@ -1,9 +1,11 @@
 """Real Envoys from what `ca-client envoy` prints: each mode lets in whom it should, and nobody else."""
 
 import http.client
+import concurrent.futures
 import socket
 import ssl
 
+import grpc
 import pytest
 
 from envoys import Application, SecretServer, Sidecars, ask, sidecars  # noqa: F401
@@ -110,6 +112,21 @@ def test_a_peer_with_another_name_gets_no_request_and_no_caller_with_another_get
     assert ask(wrong) == 503 and sidecars.stat(outbound, "ssl.fail_verify_san") > 0
     assert sidecars.stat(inbound, "ssl.fail_verify_san") == 0
     assert ask(till) == 503 and sidecars.stat(inbound, "ssl.fail_verify_san") > 0
+
+
+def test_grpc_goes_through_two_sidecars(sidecars):  # noqa: F811
+    application = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+    echo = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+    application.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", {"Say": echo})])
+    upstream = application.add_insecure_port("127.0.0.1:0")
+    application.start()
+    port, mutual = free_port(), free_port()
+    sidecars.envoy("--mtls", "strict", "--protocol", "http2", *sidecars.certs("ratings"),
+                   "--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{upstream}")
+    sidecars.envoy(*sidecars.certs("cart"), "--outbound", f"127.0.0.1:{mutual}=127.0.0.1:{port},{RATINGS},protocol=http2")
+    with grpc.insecure_channel(f"127.0.0.1:{mutual}") as channel:
+        assert channel.unary_unary("/test.Echo/Say")(b"five stars", timeout=10, wait_for_ready=True) == b"five stars"
+    application.stop(None)
 
 
 def test_certificates_come_from_the_agents_socket(sidecars, tmp_path):  # noqa: F811
