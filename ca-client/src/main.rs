@@ -2,6 +2,7 @@
 
 mod agent_command;
 mod cli;
+mod envoy;
 mod fetch;
 mod input;
 mod inspect;
@@ -50,6 +51,12 @@ fn main() -> ExitCode {
             }
         }
         Ok(cli::Command::Mtls(cli::MtlsCommand::Check(options))) => mtls_check(&options),
+        Ok(cli::Command::Envoy(options)) => match envoy::run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_usage() => fail(&error, EXIT_USAGE),
+            Err(error) if error.is_refusal() => fail(&error, EXIT_NOT_VALID),
+            Err(error) => fail(&error, EXIT_FAILED),
+        },
         Err(cli::CliError::Clap(error)) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
             // There is nobody left to tell when the terminal is gone.

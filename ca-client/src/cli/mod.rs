@@ -3,6 +3,7 @@
 mod agent;
 mod ca;
 mod checks;
+mod envoy;
 mod mtls;
 mod settings;
 #[cfg(test)]
@@ -25,6 +26,9 @@ pub(crate) use ca::CaOptions;
 pub(crate) use self::checks::InspectOptions;
 pub(crate) use self::checks::ProfileName;
 pub(crate) use self::checks::VerifyOptions;
+pub(crate) use self::envoy::DocumentFormat;
+pub(crate) use self::envoy::EnvoyOptions;
+pub(crate) use self::envoy::PolicyOptions;
 pub(crate) use self::mtls::MtlsCheckOptions;
 pub(crate) use self::mtls::MtlsCommand;
 pub(crate) use self::mtls::PlainProbeName;
@@ -50,6 +54,9 @@ pub(crate) enum Command {
     /// Look at services from outside: who is let in?
     #[command(subcommand, arg_required_else_help = true)]
     Mtls(MtlsCommand),
+    /// Print the bootstrap of an Envoy that speaks mutual TLS with the agent's certificates
+    #[command(after_long_help = envoy::ENVOY_HELP)]
+    Envoy(Box<EnvoyOptions>),
 }
 
 /// The settings of `fetch`.
@@ -138,7 +145,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Command::Verify(options) if options.mixes_profiles() => {
             return Err(CliError::MixedProfiles);
         }
-        Command::Status(_) | Command::Verify(_) | Command::Inspect(_) | Command::Mtls(_) => None,
+        Command::Status(_)
+        | Command::Verify(_)
+        | Command::Inspect(_)
+        | Command::Mtls(_)
+        | Command::Envoy(_) => None,
     };
     if let (Some(ca), Some((_, matches))) = (ca, matches.subcommand()) {
         settle_trust(ca, matches)?;
@@ -147,7 +158,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
 }
 
 /// The commands that take settings from the environment.
-const WITH_VARIABLES: [&str; 3] = ["fetch", "agent", "status"];
+const WITH_VARIABLES: [&str; 4] = ["fetch", "agent", "status", "envoy"];
 
 /// The command that was given, and its settings file, if it has one.
 fn settings_file(matches: &ArgMatches) -> Option<(&str, &PathBuf)> {

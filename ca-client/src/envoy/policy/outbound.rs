@@ -1,0 +1,238 @@
+//! What does a workload speak to a peer? The nearest rule that it sees; without one, what the peer's policies take.
+
+use super::Decision;
+use super::Policies;
+use super::authentication::Scope;
+use super::destination_rule::ClientMode;
+use super::destination_rule::ClientTls;
+use super::destination_rule::DestinationRule;
+use super::host;
+use super::inbound::Workload;
+use super::refusal::Refusal;
+use super::refusal::RefusalRule;
+use crate::envoy::peer::Peer;
+use crate::envoy::sidecar::Mode;
+use crate::envoy::sidecar::Security;
+
+/// A way out, as the command line has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination<'a> {
+    /// The name that rules know it by.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    /// Who it must be, if that was said.
+    pub(crate) peers: &'a [Peer],
+    /// Whether it is mutual TLS, if that was said.
+    pub(crate) mtls: Option<bool>,
+}
+
+impl Policies {
+    /// How `caller` speaks to `to`; the peers may still be missing.
+    ///
+    /// # Errors
+    /// What of the rule cannot be honoured, or contradicts the command line.
+    pub(crate) fn outbound(
+        &self,
+        caller: &Workload,
+        to: &Destination<'_>,
+    ) -> Result<Decision<Security>, Vec<Refusal>> {
+        let names = host::names_of(to.host, &caller.namespace, &self.mesh.cluster_domain);
+        let service = host::service_of(&names, &self.mesh.cluster_domain);
+        let namespace = service.as_ref().map(|(_, namespace)| namespace.as_str());
+        let rule = self.governing(caller, &names, namespace)?;
+        if let Some(rule) = rule {
+            if !rule.not_honoured.is_empty() {
+                return Err(rule.not_honoured.clone());
+            }
+            if let Some(tls) = tls_for(rule, to.port) {
+                return by_rule(rule, tls, to);
+            }
+        }
+        if let Some(is_mutual) = to.mtls {
+            return Ok(Decision {
+                value: security(is_mutual, to.peers.to_vec(), None),
+                because: "--outbound".to_owned(),
+            });
+        }
+        let Some(namespace) = namespace else {
+            return Ok(Decision {
+                value: security(true, to.peers.to_vec(), None),
+                because: "no DestinationRule".to_owned(),
+            });
+        };
+        self.automatic(namespace, to)
+    }
+
+    /// The rule that holds: of the caller's namespace, else the service's, else the root; there the nearest host.
+    pub(super) fn governing(
+        &self,
+        caller: &Workload,
+        names: &[String],
+        service_namespace: Option<&str>,
+    ) -> Result<Option<&DestinationRule>, Vec<Refusal>> {
+        let root = self.mesh.root_namespace.as_str();
+        let order = [
+            Some(caller.namespace.as_str()),
+            service_namespace,
+            Some(root),
+        ];
+        for namespace in order.into_iter().flatten() {
+            let mut near: Vec<(usize, &DestinationRule)> = self
+                .rules
+                .iter()
+                .filter(|rule| rule.namespace == namespace && sees(caller, rule))
+                .filter_map(|rule| Some((rule.host.nearness(names)?, rule)))
+                .collect();
+            let nearest = near.iter().map(|(nearness, _)| *nearness).max();
+            near.retain(|(nearness, _)| Some(*nearness) == nearest);
+            let with_policy: Vec<&DestinationRule> = near
+                .iter()
+                .map(|(_, rule)| *rule)
+                .filter(|rule| rule.has_traffic_policy)
+                .collect();
+            if let [first, second, ..] = with_policy.as_slice() {
+                return Err(vec![Refusal {
+                    at: second.place.clone(),
+                    rule: RefusalRule::SameScope,
+                    reason: format!(
+                        "{} and {} ({}) are for the same host; Istio takes the older one: keep one",
+                        second.title, first.title, first.place
+                    ),
+                }]);
+            }
+            let found = with_policy.first().copied();
+            if let Some(rule) = found.or_else(|| near.first().map(|(_, rule)| *rule)) {
+                return Ok(Some(rule));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Istio's automatic mutual TLS: what the peer's policies take.
+    fn automatic(
+        &self,
+        namespace: &str,
+        to: &Destination<'_>,
+    ) -> Result<Decision<Security>, Vec<Refusal>> {
+        let maybe = self.authentications.iter().find(|policy| {
+            let all = policy.ports.iter().map(|level| level.mode);
+            let mut modes = all.chain([policy.mode]);
+            policy.scope.is_within_namespace()
+                && policy.scope.namespace() == Some(namespace)
+                && modes.any(|mode| mode == Some(Mode::Disable))
+        });
+        if let Some(policy) = maybe {
+            return Err(vec![Refusal {
+                at: policy.place.clone(),
+                rule: RefusalRule::Undecided,
+                reason: format!(
+                    "{} may turn mutual TLS off for {}: say mtls=on or mtls=off in --outbound",
+                    policy.title, to.host
+                ),
+            }]);
+        }
+        let base = self.base(namespace);
+        let is_mutual = base.as_ref().is_none_or(|base| base.value.takes_mtls());
+        let because = base.map_or_else(
+            || "no DestinationRule".to_owned(),
+            |base| {
+                format!(
+                    "no DestinationRule, and {} has {}",
+                    base.because, base.value
+                )
+            },
+        );
+        Ok(Decision {
+            value: security(is_mutual, to.peers.to_vec(), None),
+            because,
+        })
+    }
+
+    /// What holds for a namespace as a whole, if a policy says.
+    pub(super) fn base(&self, namespace: &str) -> Option<Decision<Mode>> {
+        let of = |wanted: Scope| {
+            let mut policies = self.authentications.iter();
+            policies.find_map(|policy| {
+                let value = policy.mode.filter(|_| policy.scope == wanted)?;
+                let because = format!("{} ({})", policy.title, policy.place);
+                Some(Decision { value, because })
+            })
+        };
+        of(Scope::Namespace(namespace.to_owned())).or_else(|| of(Scope::Mesh))
+    }
+}
+
+fn by_rule(
+    rule: &DestinationRule,
+    tls: &ClientTls,
+    to: &Destination<'_>,
+) -> Result<Decision<Security>, Vec<Refusal>> {
+    if !tls.not_honoured.is_empty() {
+        return Err(tls.not_honoured.clone());
+    }
+    let refused = |reason: String| {
+        vec![Refusal {
+            at: tls.place.clone(),
+            rule: RefusalRule::NotHonoured,
+            reason,
+        }]
+    };
+    let is_mutual = tls.mode == ClientMode::IstioMutual;
+    if let Some(said) = to.mtls.filter(|said| *said != is_mutual) {
+        let said = if said { "on" } else { "off" };
+        let mode = tls.mode.as_str();
+        return Err(refused(format!(
+            "{} has {mode}, --outbound has mtls={said}",
+            rule.title
+        )));
+    }
+    let mut peers = Vec::new();
+    for name in &tls.names {
+        let peer = name.parse().map_err(|error| {
+            refused(format!(
+                "a peer is known by its SPIFFE ID here, not by {name:?}: {error}"
+            ))
+        })?;
+        peers.push(peer);
+    }
+    match (peers.is_empty(), to.peers.is_empty()) {
+        (true, _) => peers = to.peers.to_vec(),
+        (false, false) if peers != to.peers => {
+            let reason = format!(
+                "subjectAltNames of {} and --outbound name other peers",
+                rule.title
+            );
+            return Err(refused(reason));
+        }
+        (false, _) => {}
+    }
+    Ok(Decision {
+        value: security(is_mutual, peers, tls.sni.clone()),
+        because: format!("{} ({})", rule.title, tls.place),
+    })
+}
+
+/// Settings of a port stand in for those of the whole host.
+fn tls_for(rule: &DestinationRule, port: u16) -> Option<&ClientTls> {
+    let level = rule.ports.iter().find(|(number, _)| *number == port);
+    level.map_or(rule.tls.as_ref(), |(_, tls)| tls.as_ref())
+}
+
+/// Whether `caller` is among those that `rule` is for.
+fn sees(caller: &Workload, rule: &DestinationRule) -> bool {
+    let is_home = rule.namespace == caller.namespace;
+    let exported = rule.export_to.iter().any(|to| match to.as_str() {
+        "*" => true,
+        "." => is_home,
+        namespace => namespace == caller.namespace,
+    });
+    let selected = rule.labels.is_empty() || (is_home && caller.has(&rule.labels));
+    (rule.export_to.is_empty() || exported) && selected
+}
+
+fn security(is_mutual: bool, peers: Vec<Peer>, sni: Option<String>) -> Security {
+    match is_mutual {
+        true => Security::Mutual { peers, sni },
+        false => Security::Plain,
+    }
+}

@@ -1,0 +1,165 @@
+//! Which policy decides what callers may speak?
+
+use super::*;
+
+#[test]
+fn the_narrowest_policy_that_says_a_mode_decides() {
+    use Mode::Disable;
+    use Mode::Permissive;
+    use Mode::Strict;
+    const MESH: &str = "peer istio-system STRICT; ";
+    for (narrower, mode, because) in [
+        ("", Strict, "(0.yaml:3)"),
+        ("peer shop DISABLE", Disable, "(1.yaml:3)"),
+        ("peer shop UNSET", Strict, "(0.yaml:3)"),
+        ("peer bank DISABLE", Strict, "(0.yaml:3)"),
+        (
+            "peer shop DISABLE; peer shop PERMISSIVE app=cart",
+            Permissive,
+            "(2.yaml:3)",
+        ),
+        ("peer shop DISABLE app=till", Strict, "(0.yaml:3)"),
+        ("peer bank DISABLE app=cart", Strict, "(0.yaml:3)"),
+        ("peer shop UNSET app=cart", Strict, "(0.yaml:3)"),
+        (
+            "peer shop DISABLE; peer shop UNSET app=cart",
+            Disable,
+            "(1.yaml:3)",
+        ),
+        (
+            "peer shop STRICT app=cart 8080:DISABLE",
+            Disable,
+            "port 8080 of",
+        ),
+        (
+            "peer shop STRICT app=cart '8080':DISABLE",
+            Disable,
+            "(1.yaml:2)",
+        ),
+        (
+            "peer shop PERMISSIVE app=cart 9090:DISABLE",
+            Permissive,
+            "(1.yaml:3)",
+        ),
+        (
+            "peer shop PERMISSIVE app=cart 8080:UNSET",
+            Permissive,
+            "(1.yaml:3)",
+        ),
+    ] {
+        let decision = world(&format!("{MESH}{narrower}")).unwrap();
+        let decision = decision.inbound(&cart()).unwrap();
+        assert_eq!(decision.value, mode, "{narrower}");
+        assert!(
+            decision.because.contains(because),
+            "{narrower}: {decision:?}"
+        );
+    }
+    let nothing = world("").unwrap().inbound(&cart()).unwrap();
+    assert_eq!(nothing.value, Permissive);
+}
+
+#[test]
+fn older_policies_have_the_same_scopes_and_say_it_by_peers() {
+    use Mode::Disable;
+    use Mode::Permissive;
+    use Mode::Strict;
+    const MTLS: &str = "peers: [{mtls: {mode: PERMISSIVE}}]";
+    let target = |target: &str| {
+        format!(
+            "old ServiceMeshPolicy default peers: [{{mtls: }}]; old Policy p targets: [{target}], {MTLS}"
+        )
+    };
+    for (short, mode, because) in [
+        (
+            "old ServiceMeshPolicy default peers: [{mtls: {}}]",
+            Strict,
+            "(0.yaml:2)",
+        ),
+        ("old Policy default peers: [{mtls: }]", Strict, "(0.yaml:2)"),
+        ("old Policy default peers: []", Disable, "(0.yaml:2)"),
+        ("old Policy default ", Disable, "(0.yaml:1)"),
+        (&target("{name: cart}"), Permissive, "(1.yaml:2)"),
+        (&target("{name: till}"), Strict, "(0.yaml:2)"),
+        (
+            &target("{name: cart, ports: [{number: 8080}]}"),
+            Permissive,
+            "port 8080",
+        ),
+        (
+            &target("{name: cart, ports: [{number: 9090}]}"),
+            Strict,
+            "(0.yaml:2)",
+        ),
+    ] {
+        let decision = world(short).unwrap().inbound(&cart()).unwrap();
+        assert_eq!(decision.value, mode, "{short}");
+        assert!(decision.because.contains(because), "{short}: {decision:?}");
+    }
+}
+
+#[test]
+fn policies_of_one_scope_are_refused_with_both_lines() {
+    const TARGET: &str = "old Policy p targets: [{name: cart}], peers: [{mtls: {}}]";
+    for (short, answer) in [
+        (
+            "peer shop STRICT app=cart; peer shop PERMISSIVE app=cart",
+            "1.yaml:3: same-scope: PeerAuthentication shop/PERMISSIVE and PeerAuthentication shop/STRICT (0.yaml:3) are for the same workload; Istio takes the older one: keep one",
+        ),
+        (
+            &format!("peer shop STRICT app=cart; {TARGET}"),
+            "1.yaml:2: same-scope: Policy shop/p and PeerAuthentication shop/STRICT (0.yaml:3)",
+        ),
+        (&format!("{TARGET}; {TARGET}"), "1.yaml:2: same-scope: "),
+        (
+            "peer shop STRICT; peer shop STRICT",
+            "1.yaml:3: same-scope: ",
+        ),
+    ] {
+        let seen = refused(world(short).unwrap().inbound(&cart()));
+        assert!(seen.len() == 1 && seen[0].starts_with(answer), "{seen:#?}");
+    }
+    let twice = refused(world("peer istio-system STRICT; peer istio-system DISABLE"));
+    assert!(twice[0].starts_with("1.yaml:3: same-scope: "), "{twice:?}");
+    let other_port = TARGET.replace("cart}", "cart, ports: [{number: 9090}]}");
+    assert!(
+        world(&format!("{TARGET}; {other_port}"))
+            .unwrap()
+            .inbound(&cart())
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_policy_that_may_or_may_not_be_meant_asks_for_the_flag_that_says_so() {
+    let nameless = Workload {
+        labels: Vec::new(),
+        service: None,
+        ..cart()
+    };
+    for (short, answer) in [
+        (
+            "peer shop STRICT app=cart",
+            "0.yaml:3: undecided: PeerAuthentication shop/STRICT may be for this workload: say --labels",
+        ),
+        (
+            "old Policy p targets: [{name: cart}]",
+            "0.yaml:1: undecided: Policy shop/p may be for this workload: say --service",
+        ),
+    ] {
+        let seen = refused(world(short).unwrap().inbound(&nameless));
+        assert!(seen.len() == 1 && seen[0].starts_with(answer), "{seen:#?}");
+    }
+    let ports = "selector: {matchLabels: {app: cart}}, portLevelMtls: {8080: {mode: DISABLE}, 15006: {mode: STRICT}},";
+    let seen = refused(
+        read(&[&peer("shop", "STRICT", ports)])
+            .unwrap()
+            .inbound(&cart()),
+    );
+    assert_eq!(
+        seen,
+        [
+            "0.yaml:2: undecided: port 15006 has STRICT, port 8080 has DISABLE: say which is the workload's with --port"
+        ]
+    );
+}
