@@ -39,6 +39,7 @@ mod instance;
 mod key;
 pub mod mtls;
 mod pushback;
+pub mod sds;
 mod svid;
 mod tls;
 mod trust;

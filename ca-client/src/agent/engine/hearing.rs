@@ -14,6 +14,7 @@ use crate::agent::moment::Moment;
 use crate::agent::status::Failure;
 use crate::agent::status::one_line;
 use crate::bundle::Bundle;
+use crate::sds::Offer;
 use crate::svid::Svid;
 
 impl Engine {
@@ -78,12 +79,14 @@ impl Engine {
         };
         let bundle = Bundle::new(Some(heard.number), roots)
             .distrusting(self.bundle.iter().flat_map(|before| before.distrusted()))
-            .distrusting(&heard.distrusted);
+            .distrusting(&heard.distrusted)
+            .beside(Some(heard.beyond));
         if bundle.of_the_ca().is_empty() {
             return Err(NonsenseError::NobodyLeft);
         }
         let before = self.bundle.as_ref().map_or(0, |it| it.distrusted().len());
-        if is_new || bundle.distrusted().len() != before {
+        let beyond = self.bundle.as_ref().and_then(|it| it.beyond());
+        if is_new || bundle.distrusted().len() != before || bundle.beyond() != beyond {
             self.change_roots(bundle, svid, now)?;
         }
         self.advise(heard.advice, now);
@@ -136,7 +139,9 @@ impl Engine {
     /// What is known from now on. Roots that were distrusted once stay so.
     pub(super) fn adopt(&mut self, bundle: Bundle) {
         let before = self.bundle.take();
-        let bundle = bundle.distrusting(before.iter().flat_map(|before| before.distrusted()));
+        let bundle = bundle
+            .distrusting(before.iter().flat_map(|before| before.distrusted()))
+            .beside(before.as_ref().and_then(|before| before.beyond().cloned()));
         self.bundle = Some(Arc::new(bundle));
     }
 
@@ -155,8 +160,15 @@ impl Engine {
         let number = bundle.as_ref().and_then(|bundle| bundle.number());
         self.status
             .send_modify(|status| status.trust.number = number);
-        let (Some(held), Some(bundle), Some(instance)) = (&self.held, bundle, &self.instance)
-        else {
+        let Some(held) = &self.held else {
+            return;
+        };
+        let beyond = bundle.as_ref().and_then(|bundle| bundle.beyond().cloned());
+        self.ends.offer(Offer {
+            svid: Arc::clone(&held.svid),
+            beyond: beyond.unwrap_or_default(),
+        });
+        let (Some(bundle), Some(instance)) = (bundle, &self.instance) else {
             return;
         };
         self.ends.stand_on(Footing {

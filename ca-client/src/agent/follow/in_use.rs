@@ -1,4 +1,5 @@
-//! What do workloads use? What was published, told to readers by the hook, and had time to settle.
+//! What do workloads use? What was published, told to readers by the hook, had time to settle, and is acknowledged by
+//! those who read over SDS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::memory;
 use crate::agent::status::one_line;
+use crate::sds::Gate;
 
 /// A set that workloads can have: files renamed, watchers informed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(in crate::agent) struct Settling {
     pub(super) settle: Duration,
     pub(super) told: mpsc::Receiver<Told>,
     pub(super) in_use: watch::Sender<Option<InUse>>,
+    /// Waits for readers over SDS, where there may be some.
+    pub(super) gate: Option<Gate>,
     /// Where it is remembered, if anywhere.
     pub(super) memory: Option<Arc<Path>>,
 }
@@ -55,16 +59,34 @@ pub(in crate::agent) struct Settling {
 impl Settling {
     /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing.
     pub(in crate::agent) async fn run(mut self) {
-        while let Some(Told { at, published }) = self.told.recv().await {
-            if !published.was_told {
-                tokio::time::sleep_until(at + self.settle).await;
-                self.remember(published.clone()).await;
-            }
-            if let Some(in_use) = published.in_use() {
-                self.in_use.send_replace(Some(in_use));
+        let mut settled: Option<Published> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = passed(self.gate.as_ref()), if settled.is_some() => {
+                    if let Some(published) = settled.take() {
+                        self.acknowledge(published).await;
+                    }
+                }
+                told = self.told.recv() => {
+                    let Some(Told { at, published }) = told else { break };
+                    if !published.was_told {
+                        tokio::time::sleep_until(at + self.settle).await;
+                    }
+                    settled = Some(published);
+                }
             }
         }
         std::future::pending::<()>().await;
+    }
+
+    async fn acknowledge(&self, published: Published) {
+        if !published.was_told {
+            self.remember(published.clone()).await;
+        }
+        if let Some(in_use) = published.in_use() {
+            self.in_use.send_replace(Some(in_use));
+        }
     }
 
     async fn remember(&self, published: Published) {
@@ -75,5 +97,11 @@ impl Settling {
         if let Ok(Err(error)) = kept {
             tracing::debug!("what is in use is not kept: {}", one_line(&error));
         }
+    }
+}
+
+async fn passed(gate: Option<&Gate>) {
+    if let Some(gate) = gate {
+        gate.passed().await;
     }
 }
