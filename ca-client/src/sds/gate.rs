@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Offers;
 use super::catalogue::Catalogue;
 use super::streams::Streams;
@@ -24,7 +22,6 @@ impl Gate {
 
     /// Ends when all that is held is acknowledged. Whoever leaves without a word is given time to come back.
     pub(crate) async fn passed(&self) {
-        let began = Instant::now();
         let mut changes = self.streams.changes();
         let mut shelf = self.streams.shelf();
         loop {
@@ -33,11 +30,8 @@ impl Gate {
             let behind = whole.as_ref().map(|it| self.streams.behind(it));
             if let Some(behind) = &behind {
                 self.streams.report.waiting_for(behind);
-                if behind.is_empty() && self.streams.left_behind().is_none_or(|ago| ago >= RETURN) {
+                if behind.is_empty() {
                     return;
-                }
-                if !behind.is_empty() && began.elapsed() >= PATIENCE {
-                    self.streams.report.complain_of(behind);
                 }
             }
             tokio::select! {
@@ -54,8 +48,5 @@ impl Gate {
     }
 }
 
-/// Within which an Envoy whose stream broke has another.
-const RETURN: Duration = Duration::from_secs(5);
-/// After which it is worth a line in the log.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time between two looks at who is behind.
 const LOOK: Duration = Duration::from_secs(1);

@@ -14,6 +14,8 @@ mod stage;
 mod stream;
 mod streams;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

@@ -47,7 +47,8 @@ pub(super) struct Report {
 struct Lines {
     since: Option<Instant>,
     refusals: u32,
-    waiting: Option<Instant>,
+    waiting_since: Option<Instant>,
+    complained: Option<Instant>,
 }
 
 impl Report {
@@ -117,25 +118,27 @@ impl Report {
 
     /// Nobody, or some that have not acknowledged what there is.
     pub(super) fn waiting_for(&self, who: &[String]) {
-        let before = self
-            .status
-            .borrow()
-            .sds
-            .as_ref()
-            .map_or(0, |sds| sds.waiting_for.len());
-        if who.is_empty() && before == 0 {
-            return;
+        let some: Vec<String> = who.iter().take(TOLD).cloned().collect();
+        let is_known = |sds: &SdsStatus| sds.waiting_for == some;
+        if !self.status.borrow().sds.as_ref().is_some_and(is_known) {
+            self.change(|sds| sds.waiting_for = some);
         }
-        self.change(|sds| sds.waiting_for = who.iter().take(TOLD).cloned().collect());
+        self.complain_of(who);
     }
 
-    /// That they are still waited for, once a minute.
-    pub(super) fn complain_of(&self, who: &[String]) {
+    /// Who is waited for for long is told, once a minute.
+    fn complain_of(&self, who: &[String]) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.waiting.is_some_and(|told| told.elapsed() < MINUTE) {
+        if who.is_empty() {
+            lines.waiting_since = None;
             return;
         }
-        lines.waiting = Some(Instant::now());
+        let since = *lines.waiting_since.get_or_insert_with(Instant::now);
+        let was_told = lines.complained.is_some_and(|at| at.elapsed() < MINUTE);
+        if was_told || since.elapsed() < PATIENCE {
+            return;
+        }
+        lines.complained = Some(Instant::now());
         let some: Vec<&str> = who.iter().take(TOLD).map(String::as_str).collect();
         tracing::warn!(
             streams = who.len(),
@@ -164,6 +167,8 @@ impl Report {
     }
 }
 
+/// After which it is worth a line that somebody is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Lines on refusals in a minute.
 const REFUSALS: u32 = 20;

@@ -31,8 +31,8 @@ pub(super) struct Streams {
 struct Seats {
     last: u64,
     taken: BTreeMap<u64, Reader>,
-    /// When one left without a word on what there was.
-    left: Option<Instant>,
+    /// Who left last without a word on what there was, and when.
+    left: Option<(String, Instant)>,
 }
 
 /// What one stream has.
@@ -95,11 +95,17 @@ impl Streams {
         })
     }
 
-    /// Those who have not acknowledged all that they want of `catalogue`.
+    /// Those who have not acknowledged all that they want of `catalogue`. Whoever left without that is given time to
+    /// come back, and to say so.
     pub(super) fn behind(&self, catalogue: &Catalogue) -> Vec<String> {
         let seats = self.seats();
         let behind = seats.taken.values().filter(|it| !it.has_all(catalogue));
-        behind.map(|it| it.who.clone()).collect()
+        let left = seats
+            .left
+            .iter()
+            .filter(|(_, at)| at.elapsed() < RETURN)
+            .map(|(who, _)| format!("{who}, which has just left"));
+        behind.map(|it| it.who.clone()).chain(left).collect()
     }
 
     /// Ends when every open stream that wants roots has acknowledged those of `catalogue`.
@@ -111,11 +117,6 @@ impl Streams {
                 return;
             }
         }
-    }
-
-    /// How long ago somebody left who was behind.
-    pub(super) fn left_behind(&self) -> Option<Duration> {
-        self.seats().left.map(|at| at.elapsed())
     }
 
     /// Changes whenever somebody says something or leaves.
@@ -179,7 +180,7 @@ impl Drop for Seat {
         if let (Some(reader), Some(catalogue)) = (reader, catalogue)
             && !reader.has_all(&catalogue)
         {
-            seats.left = Some(Instant::now());
+            seats.left = Some((reader.who, Instant::now()));
         }
         self.streams.report.streams(seats.taken.len());
         drop(seats);
@@ -187,6 +188,8 @@ impl Drop for Seat {
     }
 }
 
+/// Within which an Envoy whose stream broke has another.
+const RETURN: Duration = Duration::from_secs(5);
 /// Streams at once; an Envoy has one for each name.
 pub(super) const MOST_STREAMS: usize = 1000;
 /// Characters of a node's id.

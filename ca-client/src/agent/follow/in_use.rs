@@ -1,6 +1,7 @@
 //! What do workloads use? What was published, told to readers by the hook, had time to settle, and is acknowledged by
 //! those who read over SDS.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +58,13 @@ pub(in crate::agent) struct Settling {
 }
 
 impl Settling {
-    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing.
+    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing; of those that
+    /// wait for readers over SDS, the latest speaks for all.
     pub(in crate::agent) async fn run(mut self) {
+        let mut settling: VecDeque<Told> = VecDeque::new();
         let mut settled: Option<Published> = None;
         loop {
+            let next = settling.front().map(|told| self.until(told));
             tokio::select! {
                 biased;
                 () = passed(self.gate.as_ref()), if settled.is_some() => {
@@ -68,16 +72,19 @@ impl Settling {
                         self.acknowledge(published).await;
                     }
                 }
-                told = self.told.recv() => {
-                    let Some(Told { at, published }) = told else { break };
-                    if !published.was_told {
-                        tokio::time::sleep_until(at + self.settle).await;
-                    }
-                    settled = Some(published);
+                () = sleep_until(next) => {
+                    settled = settling.pop_front().map(|told| told.published);
                 }
+                Some(told) = self.told.recv() => settling.push_back(told),
             }
         }
-        std::future::pending::<()>().await;
+    }
+
+    fn until(&self, told: &Told) -> Instant {
+        match told.published.was_told {
+            true => told.at,
+            false => told.at + self.settle,
+        }
     }
 
     async fn acknowledge(&self, published: Published) {
@@ -97,6 +104,13 @@ impl Settling {
         if let Ok(Err(error)) = kept {
             tracing::debug!("what is in use is not kept: {}", one_line(&error));
         }
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
