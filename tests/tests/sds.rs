@@ -5,8 +5,10 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+use serde_json::Value;
 use tests::CART;
 use tests::envoy::DeltaReader;
 use tests::envoy::Reader;
@@ -17,6 +19,10 @@ use tests::envoy::subscribing;
 use tests::poll::until;
 use tests::scene::Scene;
 use tests::workload::Workload;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BOTH: &[&str] = &["default", "ROOTCA"];
@@ -188,7 +194,7 @@ async fn roots_come_before_leaves_and_the_ca_waits_for_the_word_of_every_reader(
     let _started = ca.operator(&["rotate", "start", "--auto"]);
     let _unsaid = mute.next().await;
     let mut is_held = true;
-    while roots.matches("BEGIN").count() != 1 || roots == old {
+    while is_of(&leaf, &old) {
         tokio::select! {
             biased;
             secrets = of_roots.take() => roots = secrets.roots,
@@ -197,23 +203,106 @@ async fn roots_come_before_leaves_and_the_ca_waits_for_the_word_of_every_reader(
                 let _serial = leaf.serial_under(&roots);
             }
         }
-        let status = agent.status();
-        let waits = status["sds"]["waiting_for"].to_string();
-        if is_held && waits.contains("node 'me'") && agent.log().contains("have not acknowledged") {
-            assert!(
-                old.contains(leaf.chain.rsplit("-----BEGIN").next().unwrap()),
-                "still the old"
-            );
+        let waits = agent.status()["sds"]["waiting_for"].to_string();
+        let is_told = waits.contains("node 'me'") && agent.log().contains("have not acknowledged");
+        if is_held && is_told {
             mute.ack().await;
             is_held = false;
         }
-        if !is_held {
-            while let Ok(Ok(Some(_))) =
-                tokio::time::timeout(Duration::ZERO, mute.answers.message()).await
-            {}
-        }
     }
     assert!(!is_held, "the rotation went on without a reader's word");
+    assert!(roots.contains(&old) && roots != old);
+}
+
+/// Whether the chain ends in this root.
+fn is_of(leaf: &Secrets, root: &str) -> bool {
+    let (_, last) = leaf.chain.rsplit_once("-----BEGIN").unwrap();
+    root.contains(last)
+}
+
+/// The other readers of the socket, at their worst, for as long as this is polled.
+async fn abuse(path: &Path) {
+    let mut mute = Vec::new();
+    for _ in 0..300 {
+        mute.push(Reader::open(path, BOTH).await);
+    }
+    let names: Vec<String> = (0..1000)
+        .map(|number| format!("spiffe://cluster.local/{number}"))
+        .collect();
+    let names: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .chain(["default"])
+        .collect();
+    let mut greedy = Reader::open(path, &names).await;
+    let mut refusing = Reader::open(path, BOTH).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    loop {
+        tokio::select! {
+            _ = pace.tick() => {
+                drop(Reader::open(path, BOTH).await);
+                die_mid_message(path).await;
+            }
+            _ = refusing.next() => refusing.nack("no").await,
+            _ = greedy.take() => {}
+        }
+    }
+}
+
+/// Speaks half a preface, or a preface and half a frame.
+async fn die_mid_message(path: &Path) {
+    for said in [
+        &b"PRI * HTT"[..],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\xff\x04",
+    ] {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        // Who is turned away at once has said enough.
+        drop(stream.write_all(said).await);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_served_late_because_of_others_and_memory_stays_small() {
+    let scene = Scene::new();
+    let (agent, path) = serving(&scene).await;
+    let mut reader = Reader::open(&path, BOTH).await;
+    let roots = reader.take().await.roots;
+    let renewals = async {
+        let mut late = Duration::ZERO;
+        for _ in 0..8 {
+            let serial = reader.take().await.serial_under(&roots);
+            let since = log_time(&agent, &serial).elapsed().unwrap();
+            late = late.max(since);
+        }
+        late
+    };
+    let late = tokio::select! {
+        late = renewals => late,
+        () = abuse(&path) => unreachable!(),
+    };
+    assert!(late < Duration::from_secs(1), "{late:?}");
+    let streams = agent.status()["sds"]["streams"].as_u64().unwrap();
+    assert!(streams > 300, "{streams}");
+    let memory = agent.peak_memory();
+    assert!(memory < 64 << 20, "{memory}");
+    println!(
+        "latest push {late:?}, {streams} streams, {} KiB",
+        memory >> 10
+    );
+}
+
+/// When the agent said that it got this certificate.
+fn log_time(agent: &Workload, serial: &str) -> SystemTime {
+    let log = agent.log();
+    let mut events = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let got = |event: &Value| {
+        event["fields"]["serial"] == serial && event["fields"]["message"] == "got a certificate"
+    };
+    let event = events.find(got).unwrap();
+    let time = event["timestamp"].as_str().unwrap();
+    OffsetDateTime::parse(time, &Rfc3339).unwrap().into()
 }
 
 #[tokio::test]
