@@ -54,6 +54,8 @@ pub fn asking(names: &[&str]) -> DiscoveryRequest {
     DiscoveryRequest {
         node: Some(Node {
             id: "me".to_owned(),
+            // An Envoy names some hundred extensions here.
+            cluster: "x".repeat(60_000),
             ..Node::default()
         }),
         resource_names: names.iter().map(|name| (*name).to_owned()).collect(),

@@ -301,15 +301,6 @@ mod tests {
                 result: "ok".to_owned(),
                 succeeded: true,
             }),
-            sds: Some(SdsStatus {
-                is_listening: true,
-                streams: 2,
-                pushes: 9,
-                acknowledged: 7,
-                refused: 1,
-                waiting_for: vec!["somebody".to_owned()],
-                ..SdsStatus::default()
-            }),
             trust: TrustStatus {
                 number: Some(1_795_000_007),
                 acknowledged: Some(6),
@@ -342,6 +333,29 @@ mod tests {
             "signet_agent_trust_push_connected 1",
             "signet_agent_trust_push_failures_total 2",
             "signet_agent_trust_bundles_refused_total 1",
+        ] {
+            assert!(text.lines().any(|seen| seen == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn readers_by_sds_are_counted_where_there_may_be_some() {
+        let now = SystemTime::UNIX_EPOCH;
+        assert!(!encode(&Status::default(), now).contains("sds"));
+        let status = Status {
+            sds: Some(SdsStatus {
+                is_listening: true,
+                streams: 2,
+                pushes: 9,
+                acknowledged: 7,
+                refused: 1,
+                waiting_for: vec!["somebody".to_owned()],
+                ..SdsStatus::default()
+            }),
+            ..Status::default()
+        };
+        let text = encode(&status, now);
+        for line in [
             "signet_agent_sds_listening 1",
             "signet_agent_sds_streams 2",
             "signet_agent_sds_waiting 1",

@@ -21,6 +21,7 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use super::service::Service;
+use super::slim::Slim;
 use super::socket::Bound;
 use super::socket::SdsSocket;
 use super::streams::MOST_STREAMS;
@@ -102,7 +103,8 @@ async fn serve(stream: UnixStream, routes: Routes) {
     };
     let service = routes.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        request.map(tonic::body::Body::new)
+        let is_delta = request.uri().path().ends_with("/DeltaSecrets");
+        request.map(|body| tonic::body::Body::new(Slim::new(body, is_delta)))
     });
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -142,7 +144,7 @@ const FIRST_WORD: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(30);
 const MAX_HEADERS: u32 = 16 * 1024;
 /// A request with an Envoy's node, which names all its extensions and the mesh's labels.
-const MAX_MESSAGE: usize = 256 * 1024;
+pub(super) const MAX_MESSAGE: usize = 256 * 1024;
 /// What a peer may send ahead.
 const WINDOW: u32 = 64 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;

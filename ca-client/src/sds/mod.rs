@@ -9,6 +9,7 @@ mod gate;
 mod listener;
 mod report;
 mod service;
+mod slim;
 mod socket;
 mod stage;
 mod stream;

@@ -1,6 +1,7 @@
 //! Certificates to be served, made by rcgen, and what the rooms' tests share.
 
 mod catalogue;
+mod slim;
 mod socket;
 mod stage;
 mod subscription;
