@@ -51,7 +51,8 @@ impl Stage {
 
     async fn change(&self) -> [Arc<str>; 2] {
         let mut shelf = self.streams.shelf();
-        shelf.changed().await.unwrap();
+        let changed = tokio::time::timeout(TEN_SECONDS, shelf.changed()).await;
+        changed.expect("nothing else is shown").unwrap();
         [Kind::Roots, Kind::Leaf].map(|kind| self.shown(kind))
     }
 
@@ -70,6 +71,7 @@ fn wants(seat: &Seat, kind: Kind) {
     seat.note(Confirmed::from([(kind, None)]));
 }
 
+const TEN_SECONDS: Duration = Duration::from_secs(10);
 const HALF: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(100);
