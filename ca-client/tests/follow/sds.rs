@@ -101,7 +101,6 @@ async fn other_trust_domains_make_it_the_spiffe_validator() {
     let _agent = Running::start(scene.builder().sds(socket.clone()));
     let foreign = Roots {
         certificates: vec![scene.b.root.der().to_vec(), b"no certificate".to_vec()],
-        ..Roots::default()
     };
     until("a certificate", || scene.ca.state().has_acknowledged(5)).await;
     scene
