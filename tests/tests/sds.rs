@@ -1,6 +1,6 @@
 //! Readers by SDS get every certificate and every root in time and in order, whatever other readers do.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -285,10 +285,6 @@ async fn nobody_is_served_late_because_of_others_and_memory_stays_small() {
     assert!(streams > 300, "{streams}");
     let memory = agent.peak_memory();
     assert!(memory < 64 << 20, "{memory}");
-    println!(
-        "latest push {late:?}, {streams} streams, {} KiB",
-        memory >> 10
-    );
 }
 
 /// When the agent said that it got this certificate.

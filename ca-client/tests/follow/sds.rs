@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use ca_client::agent::Hook;
 use ca_client::sds::SdsSocket;
 use envoy_types::pb::envoy::config::core::v3::DataSource;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
@@ -21,7 +23,9 @@ use tonic::transport::Endpoint;
 
 use crate::scene::Running;
 use crate::scene::Scene;
+use crate::scene::a_while;
 use crate::scene::until;
+use crate::trust_ca::bundle;
 
 /// The present `ROOTCA`, and its version; `None` while nobody answers.
 async fn roots(path: &Path) -> Option<(CertificateValidationContext, String)> {
@@ -58,7 +62,7 @@ async fn roots_with(
             return seen;
         }
         assert!(start.elapsed().as_secs() < 10, "not in time");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -132,4 +136,20 @@ async fn other_trust_domains_make_it_the_spiffe_validator() {
         1,
         "what is no certificate is left out"
     );
+}
+
+#[tokio::test]
+async fn a_ca_that_tells_nothing_beside_the_roots_causes_no_other_set_of_files() {
+    let scene = Scene::new().await;
+    let ran = scene.dir.path().join("ran");
+    let command = format!("echo >> {}", ran.display());
+    let hook = Hook::command(&command, Duration::from_secs(5));
+    let _agent = Running::start(scene.builder().hook(hook));
+    until("an acknowledgement", || {
+        scene.ca.state().has_acknowledged(5)
+    })
+    .await;
+    scene.ca.push(bundle(5, &[&scene.a]));
+    a_while().await;
+    assert_eq!(std::fs::read(ran).unwrap().len(), 1, "one set, one run");
 }

@@ -85,12 +85,17 @@ impl Engine {
             return Err(NonsenseError::NobodyLeft);
         }
         let before = self.bundle.as_ref().map_or(0, |it| it.distrusted().len());
-        let beyond = self.bundle.as_ref().and_then(|it| it.beyond());
-        if is_new || bundle.distrusted().len() != before || bundle.beyond() != beyond {
+        if is_new || bundle.distrusted().len() != before || self.tells_more(&bundle) {
             self.change_roots(bundle, svid, now)?;
         }
         self.advise(heard.advice, now);
         Ok(())
+    }
+
+    /// Whether `bundle` has something else beside the roots. To tell nothing is the same as never to have told.
+    fn tells_more(&self, bundle: &Bundle) -> bool {
+        let told = |bundle: &Bundle| bundle.beyond().cloned().unwrap_or_default();
+        told(bundle) != self.bundle.as_ref().map(|it| told(it)).unwrap_or_default()
     }
 
     /// The same certificate and key beside other roots: a new set of files.
