@@ -16,6 +16,8 @@ use ca_client::files;
 use ca_client::files::Combined;
 use ca_client::files::FilesError;
 use ca_client::health::Health;
+use ca_client::sds::SdsSocket;
+use ca_client::sds::SdsSocketError;
 use tokio::net::TcpListener;
 
 use crate::cli::AgentOptions;
@@ -27,7 +29,8 @@ use crate::supervisor::Signals;
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
-    let agent = agent(&options)?;
+    let sds = sds(&options).await?;
+    let agent = agent(&options, sds)?;
     let listener = listen(options.http_addr).await?;
     let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
     let health = Health {
@@ -97,6 +100,18 @@ pub(crate) enum AgentError {
         #[from]
         source: RenewalError,
     },
+    /// Others have the socket's path.
+    #[error("the SDS socket cannot be had")]
+    SdsInTheWay {
+        /// Who.
+        source: SdsSocketError,
+    },
+    /// No socket can be there.
+    #[error("--sds-socket does not fit")]
+    SdsSocket {
+        /// Why not.
+        source: SdsSocketError,
+    },
     /// A setting is missing.
     #[error(transparent)]
     Settings(#[from] FetchError),
@@ -127,14 +142,30 @@ impl AgentError {
             | Self::NoCredential { .. }
             | Self::NoTrust { .. }
             | Self::Renewal { .. }
+            | Self::SdsSocket { .. }
             | Self::TokenFromStdin => true,
             Self::Settings(error) => error.is_usage(),
-            Self::Files { .. } | Self::Listen { .. } | Self::Signals { .. } => false,
+            Self::Files { .. }
+            | Self::Listen { .. }
+            | Self::SdsInTheWay { .. }
+            | Self::Signals { .. } => false,
         }
     }
 }
 
-fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
+/// Refuses at once what no time will cure.
+async fn sds(options: &AgentOptions) -> Result<Option<SdsSocket>, AgentError> {
+    let Some(path) = &options.sds_socket else {
+        return Ok(None);
+    };
+    let socket = SdsSocket::new(path, options.sds_mode, options.sds_group)
+        .map_err(|source| AgentError::SdsSocket { source })?;
+    let checked = socket.check().await;
+    checked.map_err(|source| AgentError::SdsInTheWay { source })?;
+    Ok(Some(socket))
+}
+
+fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
     let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
@@ -158,6 +189,9 @@ fn agent(options: &AgentOptions) -> Result<Agent, AgentError> {
     }
     if let Some(path) = &ca.token_file {
         builder = builder.token_file(path);
+    }
+    if let Some(sds) = sds {
+        builder = builder.sds(sds);
     }
     if let Some(hook) = hook {
         builder = builder.hook(hook);

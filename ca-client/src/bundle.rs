@@ -1,6 +1,9 @@
 //! Which trust bundle do we know? Its number, its roots, and which of those must not authenticate the CA
 //! any more. Where it comes from is told in [`crate::svid`] and [`crate::agent`].
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 use tonic::metadata::MetadataMap;
@@ -11,6 +14,16 @@ pub(crate) struct Bundle {
     number: Option<u64>,
     roots: Vec<Certificate>,
     distrusted: Vec<Fingerprint>,
+    beyond: Option<Arc<Beyond>>,
+}
+
+/// What the CA tells beside the roots of our own trust domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// Roots of other trust domains, by name.
+    pub(crate) others: BTreeMap<String, Vec<Certificate>>,
+    /// Revocation lists to be used with our own roots, DER.
+    pub(crate) crls: Vec<Vec<u8>>,
 }
 
 impl Bundle {
@@ -20,7 +33,14 @@ impl Bundle {
             number,
             roots,
             distrusted: Vec::new(),
+            beyond: None,
         }
+    }
+
+    /// With what was told beside the roots; a bundle that was told without that leaves it as it was.
+    pub(crate) fn beside(mut self, beyond: Option<Arc<Beyond>>) -> Self {
+        self.beyond = self.beyond.or(beyond);
+        self
     }
 
     /// Roots that were distrusted once stay so, also when they come back.
@@ -43,6 +63,11 @@ impl Bundle {
     /// All of them: those that are distrusted still authenticate workloads.
     pub(crate) fn roots(&self) -> &[Certificate] {
         &self.roots
+    }
+
+    /// `None` where nothing was told of it.
+    pub(crate) fn beyond(&self) -> Option<&Arc<Beyond>> {
+        self.beyond.as_ref()
     }
 
     pub(crate) fn distrusted(&self) -> &[Fingerprint] {

@@ -41,6 +41,7 @@ pub mod mtls;
 pub mod probe;
 mod pushback;
 mod refusal;
+pub mod sds;
 mod svid;
 mod tls;
 mod trust;

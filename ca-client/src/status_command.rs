@@ -16,6 +16,7 @@ use ca_client::files;
 use ca_client::files::FilesError;
 use ca_client::health::CertificateReport;
 use ca_client::health::FailureReport;
+use ca_client::health::SdsReport;
 use ca_client::health::StatusReport;
 use ca_client::health::TrustReport;
 use serde::Serialize;
@@ -215,6 +216,7 @@ fn agent_rows(agent: &StatusReport) -> Vec<(&'static str, String)> {
     ];
     rows.push(("files", agent.files.clone()));
     rows.extend(trust_rows(&agent.trust));
+    rows.extend(agent.sds.iter().flat_map(sds_rows));
     rows.extend(
         optional
             .into_iter()
@@ -240,6 +242,22 @@ fn trust_rows(trust: &TrustReport) -> Vec<(&'static str, String)> {
     rows.into_iter()
         .filter_map(|(label, value)| Some((label, value?)))
         .collect()
+}
+
+fn sds_rows(sds: &SdsReport) -> Vec<(&'static str, String)> {
+    let socket = match (&sds.problem, sds.listening) {
+        (_, true) => format!("{} streams, {} pushes", sds.streams, sds.pushes),
+        (Some(problem), false) => format!("not there: {problem}"),
+        (None, false) => "not there yet".to_owned(),
+    };
+    let mut rows = vec![("SDS socket", socket)];
+    if let Some(refusal) = &sds.last_refusal {
+        rows.push(("SDS refusal", format!("{} {}", refusal.at, refusal.message)));
+    }
+    if !sds.waiting_for.is_empty() {
+        rows.push(("SDS waits for", sds.waiting_for.join("; ")));
+    }
+    rows
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);

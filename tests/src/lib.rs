@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod ca;
 pub mod cacerts;
 pub mod doubles;
+pub mod envoy;
 pub mod faketime;
 pub mod follower;
 pub mod impostor;

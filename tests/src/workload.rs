@@ -220,8 +220,11 @@ pub fn look(out: &Path) -> Result<Look, String> {
     Ok(Look { generation, serial })
 }
 
-/// The serial of the leaf that `key` belongs to and that leads, by its chain, to one of `roots`.
-fn judge(chain: &[u8], key: &[u8], roots: &[u8]) -> Result<String, String> {
+/// The serial of the leaf that `key` belongs to and that leads, by its chain, to one of `roots` (all PEM).
+///
+/// # Errors
+/// What does not fit together.
+pub fn judge(chain: &[u8], key: &[u8], roots: &[u8]) -> Result<String, String> {
     let parse = |pem: &[u8]| pem::parse_many(pem).map_err(|error| error.to_string());
     let (chain, roots) = (parse(chain)?, parse(roots)?);
     let leaf = chain.first().ok_or("an empty chain")?;

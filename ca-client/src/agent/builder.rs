@@ -20,6 +20,7 @@ use super::status::Files;
 use crate::builder::CaClientBuilder;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::sds::SdsSocket;
 
 /// Gathers the settings of an [`Agent`].
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct AgentBuilder {
     pub(super) hook: Option<Hook>,
     pub(super) renewal: Renewal,
     pub(super) settle: Duration,
+    pub(super) sds: Option<SdsSocket>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) dice: Dice,
 }
@@ -46,6 +48,7 @@ impl AgentBuilder {
             hook: None,
             renewal: Renewal::default(),
             settle: SETTLE,
+            sds: None,
             clock: Arc::new(SystemClock),
             dice: Dice(Arc::new(draw)),
         }
@@ -85,6 +88,12 @@ impl AgentBuilder {
     /// seconds by default.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
+        self
+    }
+
+    /// Where Envoys get what is held, by SDS; the CA is told that it is in use when they have acknowledged it.
+    pub fn sds(mut self, socket: SdsSocket) -> Self {
+        self.sds = Some(socket);
         self
     }
 

@@ -53,8 +53,10 @@ pub use status::Files;
 pub use status::Held;
 pub use status::HookRun;
 pub use status::Status;
+pub(crate) use status::one_line;
 
 use crate::builder::CaClientBuilder;
+use crate::sds;
 use crate::svid::Svid;
 use engine::Engine;
 
@@ -106,6 +108,14 @@ impl Agent {
             () = hooks.run(followers.published, followers.ended) => {}
             () = followers.settling.run() => {}
             () = followers.follower.run() => {}
+            () = serve(followers.sds) => {}
         }
+    }
+}
+
+async fn serve(sds: Option<sds::Server>) {
+    match sds {
+        Some(server) => server.run().await,
+        None => std::future::pending().await,
     }
 }

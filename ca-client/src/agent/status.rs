@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use proto::spiffe::SpiffeId;
 
 use super::follow::TrustStatus;
+use crate::sds::SdsStatus;
 use crate::svid::Svid;
 
 /// The agent's state at one moment. Times are by this machine's clock.
@@ -43,6 +44,8 @@ pub struct Status {
     pub clock_jumps: u64,
     /// What is known of the trust bundle, and how.
     pub trust: TrustStatus,
+    /// The SDS server, where there is one.
+    pub sds: Option<SdsStatus>,
 }
 
 impl Status {
@@ -63,8 +66,14 @@ impl Status {
             } if *end >= now => None,
             Files::Failed { message, .. } => Some(format!("the files are not written: {message}")),
             Files::Pending => Some("the files are not written yet".to_owned()),
-            Files::NotWanted | Files::Written { .. } => None,
+            Files::NotWanted | Files::Written { .. } => self.sds_problem(),
         }
+    }
+
+    fn sds_problem(&self) -> Option<String> {
+        let sds = self.sds.as_ref()?;
+        let problem = sds.problem.as_ref()?;
+        (!sds.is_listening).then(|| format!("the SDS socket is not there: {problem}"))
     }
 
     /// Whether the last attempt failed.
@@ -150,7 +159,7 @@ pub struct HookRun {
 }
 
 /// `error` and everything that led to it on one line, with nothing that breaks lines.
-pub(super) fn one_line(error: &dyn std::error::Error) -> String {
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -49,10 +49,25 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) settle: Duration,
 
+    /// Serve Envoys by SDS v3 on a unix socket; without a path, where Istio's agent has it
+    #[arg(long, env = "CA_CLIENT_SDS_SOCKET", value_name = "PATH", num_args = 0..=1, default_missing_value = ISTIO_SOCKET)]
+    pub(crate) sds_socket: Option<PathBuf>,
+
+    /// Permissions of the SDS socket, octal: whoever may write to it gets the private key
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = values::mode)]
+    pub(crate) sds_mode: u32,
+
+    /// The group of the SDS socket, in numbers; the agent's own if not given
+    #[arg(long, value_name = "GID", value_parser = values::gid)]
+    pub(crate) sds_group: Option<u32>,
+
     /// Where /healthz, /readyz, /metrics and /status are served; nowhere if not given
     #[arg(long, env = "CA_CLIENT_HTTP_ADDR", value_name = "ADDR")]
     pub(crate) http_addr: Option<SocketAddr>,
 }
+
+/// Where Envoys in Istio's sidecars look for it.
+const ISTIO_SOCKET: &str = "./var/run/secrets/workload-spiffe-uds/socket";
 
 /// The settings of `status`.
 #[derive(Debug, clap::Args)]
@@ -80,13 +95,17 @@ Examples:
   Tell nginx after each renewal:
     ca-client agent … --hook-signal HUP --hook-pid-file /run/nginx.pid
 
+  Serve an Envoy of group 1337 by SDS (secrets default and ROOTCA):
+    ca-client agent … --sds-socket /run/signet/sds.sock --sds-group 1337
+
 Which roots authenticate the CA:
   --ca-roots or --ca-fingerprint for the first contact only. From then on the trust
   bundle that came with the certificate counts, also after a restart (root-cert.pem
   in --out). To move to another CA, stop the agent and remove the files.
   When the CA changes its roots it says so at once (signet.v1.TrustService): new roots
   come beside the same certificate, older ones never. Once the files are renamed, the
-  hook has ended well and --settle has passed, the CA is told that they are in use.
+  hook has ended well, --settle has passed and all SDS streams have acknowledged them,
+  the CA is told that they are in use.
 
 Who asks: the token if there is one, else the certificate that is there; the other of
 the two when the CA refuses one. What worked is tried first the next time, until the

@@ -41,3 +41,20 @@ fn roots_and_a_fingerprint_from_the_same_source_are_refused() {
     let both = ["--ca-roots", "r.pem", "--ca-fingerprint", &fingerprint];
     assert!(matches!(parsed(&both), Err(CliError::TwoTrusts)));
 }
+
+#[test]
+fn the_sds_socket_is_where_istio_has_it_unless_a_path_is_given() {
+    let socket = |args: &[&str]| {
+        let args = ["ca-client", "agent"].iter().chain(args);
+        match parse(args.map(OsString::from)).unwrap() {
+            Command::Agent(options) => options.sds_socket,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(socket(&[]), None);
+    let istio = "./var/run/secrets/workload-spiffe-uds/socket";
+    assert_eq!(socket(&["--sds-socket", "--out=x"]), Some(istio.into()));
+    for args in [&["--sds-socket=/s"][..], &["--sds-socket", "/s"]] {
+        assert_eq!(socket(args), Some("/s".into()));
+    }
+}

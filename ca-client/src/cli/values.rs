@@ -18,6 +18,14 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
         })
 }
 
+/// A group's number. The largest is "as it is" to chown(2).
+pub(super) fn gid(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|gid| *gid != u32::MAX)
+        .ok_or_else(|| "expected a group in numbers, such as 1337".to_owned())
+}
+
 /// A duration with units that is not zero.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;

@@ -1,9 +1,12 @@
 //! What was the trust bundle of a generation called? `trust-bundle.json` beside its roots, so that number and roots
 //! change together. No link leads to it: it is the agent's own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use pem::Pem;
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 use serde::Deserialize;
@@ -14,6 +17,7 @@ use super::FilesError;
 use super::Generation;
 use super::OutputDir;
 use super::read;
+use crate::bundle::Beyond;
 use crate::bundle::Bundle;
 use crate::client::Enrolled;
 
@@ -26,7 +30,49 @@ struct Numbered {
     number: Option<u64>,
     #[serde(default)]
     distrusted: Vec<String>,
+    /// What was told beside the roots.
+    #[serde(default)]
+    beyond: Option<Stored>,
 }
+
+/// Roots of other trust domains and revocation lists, PEM.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Stored {
+    #[serde(default)]
+    others: BTreeMap<String, String>,
+    #[serde(default)]
+    crls: Vec<String>,
+}
+
+impl Stored {
+    fn of(beyond: &Beyond) -> Self {
+        let pem = |roots: &Vec<Certificate>| roots.iter().map(Certificate::to_pem).collect();
+        let crl = |der: &Vec<u8>| pem::encode(&Pem::new(CRL, der.as_slice()));
+        Self {
+            others: beyond
+                .others
+                .iter()
+                .map(|(name, roots)| (name.clone(), pem(roots)))
+                .collect(),
+            crls: beyond.crls.iter().map(crl).collect(),
+        }
+    }
+
+    /// What cannot be read is learned anew from the CA.
+    fn read(self) -> Beyond {
+        let roots = |(name, pem): (String, String)| {
+            let roots = Certificate::all_from_pem(pem.as_bytes()).ok()?;
+            Some((name, roots))
+        };
+        let crl = |text: String| pem::parse(text).ok().map(Pem::into_contents);
+        Beyond {
+            others: self.others.into_iter().filter_map(roots).collect(),
+            crls: self.crls.into_iter().filter_map(crl).collect(),
+        }
+    }
+}
+
+const CRL: &str = "X509 CRL";
 
 impl OutputDir {
     /// Writes what the roots of one generation are called.
@@ -53,7 +99,8 @@ impl OutputDir {
         let svid = &enrolled.svid;
         let before = stored_bundle(&self.dir).ok().flatten();
         let bundle = Bundle::new(enrolled.bundle, svid.roots().to_vec())
-            .distrusting(before.iter().flat_map(Bundle::distrusted));
+            .distrusting(before.iter().flat_map(Bundle::distrusted))
+            .beside(before.as_ref().and_then(|before| before.beyond().cloned()));
         self.write_with(svid, Some(&bundle), now)
     }
 }
@@ -67,8 +114,10 @@ fn content(bundle: &Bundle) -> Option<String> {
             .iter()
             .map(Fingerprint::to_string)
             .collect(),
+        beyond: bundle.beyond().map(|beyond| Stored::of(beyond)),
     };
-    let is_empty = numbered.number.is_none() && numbered.distrusted.is_empty();
+    let is_empty =
+        numbered.number.is_none() && numbered.distrusted.is_empty() && numbered.beyond.is_none();
     let text = serde_json::to_string(&numbered).ok()?;
     (!is_empty).then_some(text)
 }
@@ -98,7 +147,9 @@ pub(crate) fn stored_bundle(dir: &Path) -> Result<Option<Bundle>, FilesError> {
         .filter_map(|text| text.parse().ok())
         .collect();
     Ok(Some(
-        Bundle::new(numbered.number, roots).distrusting(&distrusted),
+        Bundle::new(numbered.number, roots)
+            .distrusting(&distrusted)
+            .beside(numbered.beyond.map(|stored| Arc::new(stored.read()))),
     ))
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use bounded::Bounded;
 pub use report::CertificateReport;
 pub use report::FailureReport;
+pub use report::SdsReport;
 pub use report::StatusReport;
 pub use report::TrustReport;
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::agent::Failure;
 use crate::agent::Files;
 use crate::agent::Status;
+use crate::sds::SdsStatus;
 
 /// How an agent is. Times are RFC 3339 in UTC, by the agent's clock.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,6 +38,30 @@ pub struct StatusReport {
     /// What is known of the trust bundle.
     #[serde(default)]
     pub trust: TrustReport,
+    /// The SDS server, where there is one.
+    #[serde(default)]
+    pub sds: Option<SdsReport>,
+}
+
+/// The SDS server in a report.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct SdsReport {
+    /// Whether the socket is there, and answers.
+    pub listening: bool,
+    /// Why it is not.
+    pub problem: Option<String>,
+    /// Open streams.
+    pub streams: usize,
+    /// Answers sent, since the start.
+    pub pushes: u64,
+    /// Those that were acknowledged.
+    pub acknowledged: u64,
+    /// Those that were refused.
+    pub refused: u64,
+    /// What was refused last, and why.
+    pub last_refusal: Option<FailureReport>,
+    /// Who keeps the agent from telling the CA that the latest roots and certificate are in use; at most ten.
+    pub waiting_for: Vec<String>,
 }
 
 /// The trust bundle in a report.
@@ -115,6 +140,22 @@ impl StatusReport {
             },
             hook: status.hook.as_ref().map(|run| run.result.clone()),
             trust,
+            sds: status.sds.as_ref().map(SdsReport::new),
+        }
+    }
+}
+
+impl SdsReport {
+    fn new(sds: &SdsStatus) -> Self {
+        Self {
+            listening: sds.is_listening,
+            problem: sds.problem.clone(),
+            streams: sds.streams,
+            pushes: sds.pushes,
+            acknowledged: sds.acknowledged,
+            refused: sds.refused,
+            last_refusal: sds.last_refusal.as_ref().map(FailureReport::new),
+            waiting_for: sds.waiting_for.clone(),
         }
     }
 }

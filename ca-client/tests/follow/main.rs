@@ -15,6 +15,7 @@ mod advice;
 mod distrust;
 mod memory;
 mod nonsense;
+mod sds;
 mod streams;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

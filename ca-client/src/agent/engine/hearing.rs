@@ -16,6 +16,7 @@ use crate::agent::moment::Moment;
 use crate::agent::status::Failure;
 use crate::agent::status::one_line;
 use crate::bundle::Bundle;
+use crate::sds::Offer;
 use crate::svid::Svid;
 
 impl Engine {
@@ -80,17 +81,24 @@ impl Engine {
         };
         let bundle = Bundle::new(Some(heard.number), roots)
             .distrusting(self.bundle.iter().flat_map(|before| before.distrusted()))
-            .distrusting(&heard.distrusted);
+            .distrusting(&heard.distrusted)
+            .beside(Some(heard.beyond));
         if bundle.of_the_ca().is_empty() {
             return Err(NonsenseError::NobodyLeft);
         }
         let before = self.bundle.as_ref().map_or(0, |it| it.distrusted().len());
-        if is_new || bundle.distrusted().len() != before {
+        if is_new || bundle.distrusted().len() != before || self.tells_more(&bundle) {
             self.change_roots(bundle, svid, now)
                 .inspect_err(|_| self.distrust(&heard.distrusted))?;
         }
         self.advise(heard.advice, now);
         Ok(())
+    }
+
+    /// Whether `bundle` has something else beside the roots. To tell nothing is the same as never to have told.
+    fn tells_more(&self, bundle: &Bundle) -> bool {
+        let told = |bundle: &Bundle| bundle.beyond().cloned().unwrap_or_default();
+        told(bundle) != self.bundle.as_ref().map(|it| told(it)).unwrap_or_default()
     }
 
     /// The same certificate and key beside other roots: a new set of files.
@@ -151,7 +159,9 @@ impl Engine {
     /// What is known from now on. Roots that were distrusted once stay so.
     pub(super) fn adopt(&mut self, bundle: Bundle) {
         let before = self.bundle.take();
-        let bundle = bundle.distrusting(before.iter().flat_map(|before| before.distrusted()));
+        let bundle = bundle
+            .distrusting(before.iter().flat_map(|before| before.distrusted()))
+            .beside(before.as_ref().and_then(|before| before.beyond().cloned()));
         self.bundle = Some(Arc::new(bundle));
     }
 
@@ -170,8 +180,15 @@ impl Engine {
         let number = bundle.as_ref().and_then(|bundle| bundle.number());
         self.status
             .send_modify(|status| status.trust.number = number);
-        let (Some(held), Some(bundle), Some(instance)) = (&self.held, bundle, &self.instance)
-        else {
+        let Some(held) = &self.held else {
+            return;
+        };
+        let beyond = bundle.as_ref().and_then(|bundle| bundle.beyond().cloned());
+        self.ends.offer(Offer {
+            svid: Arc::clone(&held.svid),
+            beyond: beyond.unwrap_or_default(),
+        });
+        let (Some(bundle), Some(instance)) = (bundle, &self.instance) else {
             return;
         };
         self.ends.stand_on(Footing {

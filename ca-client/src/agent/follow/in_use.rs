@@ -1,5 +1,7 @@
-//! What do workloads use? What was published, told to readers by the hook, and had time to settle.
+//! What do workloads use? What was published, told to readers by the hook, had time to settle, and is acknowledged by
+//! those who read over SDS.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Weak;
@@ -12,6 +14,7 @@ use tokio::time::Instant;
 
 use super::memory;
 use crate::agent::status::one_line;
+use crate::sds::Gate;
 
 /// A set that workloads can have: files renamed, watchers informed.
 #[derive(Clone, Debug)]
@@ -56,27 +59,53 @@ pub(in crate::agent) struct Settling {
     pub(super) settle: Duration,
     pub(super) told: mpsc::Receiver<Told>,
     pub(super) in_use: watch::Sender<Option<InUse>>,
+    /// Waits for readers over SDS, where there may be some.
+    pub(super) gate: Option<Gate>,
     /// Where it is remembered, if anywhere.
     pub(super) memory: Option<Arc<Path>>,
 }
 
 impl Settling {
-    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing. What was
-    /// lost meanwhile is published again when it is back.
+    /// Never ends by itself. Each waits its own time, so that swaps in quick succession put off nothing; of those that
+    /// wait for readers over SDS, the latest speaks for all.
     pub(in crate::agent) async fn run(mut self) {
-        while let Some(Told { at, published }) = self.told.recv().await {
-            if !published.was_told {
-                tokio::time::sleep_until(at + self.settle).await;
-                if !published.still_stands() {
-                    continue;
+        let mut settling: VecDeque<Told> = VecDeque::new();
+        let mut settled: Option<Published> = None;
+        loop {
+            let next = settling.front().map(|told| self.until(told));
+            tokio::select! {
+                biased;
+                () = passed(self.gate.as_ref()), if settled.is_some() => {
+                    if let Some(published) = settled.take() {
+                        self.acknowledge(published).await;
+                    }
                 }
-                self.remember(published.clone()).await;
-            }
-            if let Some(in_use) = published.in_use() {
-                self.in_use.send_replace(Some(in_use));
+                () = sleep_until(next) => {
+                    settled = settling.pop_front().map(|told| told.published);
+                }
+                Some(told) = self.told.recv() => settling.push_back(told),
             }
         }
-        std::future::pending::<()>().await;
+    }
+
+    fn until(&self, told: &Told) -> Instant {
+        match told.published.was_told {
+            true => told.at,
+            false => told.at + self.settle,
+        }
+    }
+
+    /// What was lost meanwhile is published again when it is back.
+    async fn acknowledge(&self, published: Published) {
+        if !published.was_told {
+            if !published.still_stands() {
+                return;
+            }
+            self.remember(published.clone()).await;
+        }
+        if let Some(in_use) = published.in_use() {
+            self.in_use.send_replace(Some(in_use));
+        }
     }
 
     async fn remember(&self, published: Published) {
@@ -87,5 +116,18 @@ impl Settling {
         if let Ok(Err(error)) = kept {
             tracing::debug!("what is in use is not kept: {}", one_line(&error));
         }
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn passed(gate: Option<&Gate>) {
+    if let Some(gate) = gate {
+        gate.passed().await;
     }
 }

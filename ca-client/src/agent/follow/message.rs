@@ -1,5 +1,7 @@
 //! Does what the CA pushed make sense? Whatever does not changes nothing at all, and is told.
 
+use std::sync::Arc;
+
 use proto::certificate::Certificate;
 use proto::certificate::CertificateError;
 use proto::certificate::Fingerprint;
@@ -8,14 +10,16 @@ use proto::signet::TrustBundle;
 use proto::spiffe::TrustDomain;
 
 use super::Advice;
+use crate::bundle::Beyond;
 use crate::svid::SvidError;
 
 /// A message that makes sense by itself.
 #[derive(Debug)]
 pub(in crate::agent) struct Heard {
     pub(in crate::agent) number: u64,
-    /// Those of our own trust domain; the agent has no use for others yet.
+    /// Those of our own trust domain.
     pub(in crate::agent) roots: Vec<Certificate>,
+    pub(in crate::agent) beyond: Arc<Beyond>,
     pub(in crate::agent) distrusted: Vec<Fingerprint>,
     pub(in crate::agent) advice: Option<Advice>,
 }
@@ -49,6 +53,7 @@ impl Heard {
         Ok(Self {
             number: message.number,
             roots: roots(message, own)?,
+            beyond: Arc::new(beyond(message, own)?),
             distrusted,
             advice: message.renew_by.as_ref().map(Advice::read).transpose()?,
         })
@@ -112,6 +117,35 @@ fn roots(message: &TrustBundle, own: &TrustDomain) -> Result<Vec<Certificate>, N
         .enumerate()
         .map(|(index, der)| root(index + 1, der))
         .collect()
+}
+
+/// What is wrong with another trust domain's roots must not keep ours from us: those are left out.
+fn beyond(message: &TrustBundle, own: &TrustDomain) -> Result<Beyond, NonsenseError> {
+    if message.domains.len() > MOST || message.crls.len() > MOST {
+        return Err(NonsenseError::TooMany { most: MOST });
+    }
+    let others = message
+        .domains
+        .iter()
+        .filter(|(name, _)| *name != own.as_str() && name.parse::<TrustDomain>().is_ok());
+    let mut beyond = Beyond {
+        crls: message.crls.clone(),
+        ..Beyond::default()
+    };
+    for (name, roots) in others {
+        let ders = roots.certificates.iter().take(MOST);
+        let good: Vec<Certificate> = ders
+            .filter_map(|der| Certificate::from_der(der).ok())
+            .filter(Certificate::is_ca)
+            .collect();
+        if good.len() < roots.certificates.len() {
+            tracing::warn!(trust_domain = %name, good = good.len(), "roots of another trust domain are left out");
+        }
+        if !good.is_empty() {
+            beyond.others.insert(name.clone(), good);
+        }
+    }
+    Ok(beyond)
 }
 
 fn root(number: usize, der: &[u8]) -> Result<Certificate, NonsenseError> {

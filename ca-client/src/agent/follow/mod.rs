@@ -33,6 +33,8 @@ use super::Status;
 use super::moment::Moment;
 use crate::bundle::Bundle;
 use crate::instance::InstanceId;
+use crate::sds;
+use crate::sds::Offer;
 use crate::svid::Svid;
 
 /// What it takes to follow the CA.
@@ -61,12 +63,18 @@ impl Footing {
 pub(super) struct EngineEnds {
     footing: watch::Sender<Option<Footing>>,
     published: watch::Sender<Option<Published>>,
+    offers: watch::Sender<Option<Offer>>,
     messages: watch::Receiver<Option<Arc<TrustBundle>>>,
 }
 
 impl EngineEnds {
     pub(super) fn stand_on(&self, footing: Footing) {
         self.footing.send_replace(Some(footing));
+    }
+
+    /// Hands on what is held, whether or not it is in files yet.
+    pub(super) fn offer(&self, offer: Offer) {
+        self.offers.send_replace(Some(offer));
     }
 
     pub(super) fn publish(&self, published: Published) {
@@ -98,6 +106,8 @@ impl EngineEnds {
 pub(super) struct Followers {
     pub(super) follower: Follower,
     pub(super) settling: Settling,
+    /// `None` where nobody wants one.
+    pub(super) sds: Option<sds::Server>,
     pub(super) published: watch::Receiver<Option<Published>>,
     pub(super) ended: mpsc::Sender<Told>,
 }
@@ -112,20 +122,30 @@ pub(super) fn connect(
     let (words, messages) = watch::channel(None);
     let (ended, told) = mpsc::channel(WAITING);
     let (in_use, used) = watch::channel(None);
+    let (offers, offered) = watch::channel(None);
+    let socket = settings.sds.clone();
+    let sds = socket.map(|socket| {
+        let clock = Arc::clone(&settings.clock);
+        sds::Server::new(socket, offered, Arc::clone(status), clock)
+    });
+    let (sds, gate) = sds.unzip();
     let followers = Followers {
         follower: Follower::new(settings, Arc::clone(status), (stands, used, words)),
         settling: Settling {
             settle: settings.settle,
             told,
             in_use,
+            gate,
             memory: settings.output.as_ref().map(Output::path).map(Into::into),
         },
+        sds,
         published,
         ended,
     };
     let ends = EngineEnds {
         footing,
         published: publisher,
+        offers,
         messages,
     };
     (ends, followers)
