@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
-use proto::certificate::Fingerprint;
+use proto::certificate::Certificate;
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName;
 use rustls::ServerConfig;
@@ -38,12 +38,28 @@ pub struct ServingCertificate {
 /// A serving leaf, and what its root is called.
 #[derive(Clone)]
 pub struct ServedUnder {
-    /// The root.
-    pub root: Fingerprint,
-    /// DER of the root's subject.
-    pub root_subject: Vec<u8>,
+    /// Its root.
+    pub root: RootName,
     /// Leaf, chain and key.
     pub key: Arc<CertifiedKey>,
+}
+
+/// What a root is known by, however often it was certified (RFC 5280 section 6.1.1 (d)): a name and a key, as DER.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootName {
+    subject: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl RootName {
+    /// The name and the key of `root`.
+    #[must_use]
+    pub fn of(root: &Certificate) -> Self {
+        Self {
+            subject: root.facts().subject_der.clone(),
+            key: root.facts().spki_der.clone(),
+        }
+    }
 }
 
 impl ServingCertificate {
@@ -69,10 +85,10 @@ impl ServingCertificate {
         // Whoever read the trust bundle a moment ago knows no other roots.
         let is_trusted = |one: &&ServedUnder| {
             let mut roots = generation.roots().iter();
-            roots.any(|root| root.fingerprint() == one.root)
+            roots.any(|root| RootName::of(root) == one.root)
         };
         let is_known = |one: &&ServedUnder| {
-            known.is_some_and(|known| known.iter().any(|name| name.as_ref() == one.root_subject))
+            known.is_some_and(|known| known.iter().any(|name| name.as_ref() == one.root.subject))
         };
         let trusted = || served.iter().filter(is_trusted);
         let chosen = trusted().find(is_known).or_else(|| trusted().next());

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tracing::info;
 use tracing::warn;
 
+use crate::api::tls::RootName;
 use crate::api::tls::ServedUnder;
 use crate::api::tls::ServingCertificate;
 use crate::authority::Generation;
@@ -50,8 +51,7 @@ pub(super) struct Presented {
     pub(super) issuer: Fingerprint,
     pub(super) held: Held,
     key: Arc<CertifiedKey>,
-    root: Fingerprint,
-    root_subject: Vec<u8>,
+    root: RootName,
 }
 
 impl Serving {
@@ -92,8 +92,7 @@ impl Serving {
             });
         }
         let certificates = presented.iter().map(|leaf| ServedUnder {
-            root: leaf.root,
-            root_subject: leaf.root_subject.clone(),
+            root: leaf.root.clone(),
             key: Arc::clone(&leaf.key),
         });
         self.certificate.replace(certificates.collect());
@@ -133,8 +132,7 @@ impl Serving {
                 not_after: validity.not_after(),
             },
             key: Arc::new(certified),
-            root: signer.root().fingerprint(),
-            root_subject: signer.root().facts().subject_der.clone(),
+            root: RootName::of(signer.root()),
         })
     }
 
@@ -258,8 +256,7 @@ mod tests {
                 not_after: at(2000),
             },
             key: any_key(),
-            root: Fingerprint::of(b"root"),
-            root_subject: Vec::new(),
+            root: RootName::default(),
         };
         let table = [
             (879, true),

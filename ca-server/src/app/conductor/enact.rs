@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 use tracing::info;
+use tracing::warn;
 
 use super::super::ca::CaError;
 use super::Conductor;
@@ -76,12 +77,13 @@ impl Conductor {
         self.signing = Some(terms.issuer);
         self.authority.replace(generation);
         self.changes.send_replace(self.authority.current().number());
-        self.forget_retired()?;
-        self.destroy_leftovers();
         let others = self.signers.others(&self.record);
         self.others.store(Arc::new(others));
         self.note_anchors(now)?;
         self.unfinished = false;
+        // Also where one that is retired cannot be destroyed: that holds up nobody.
+        self.forget_retired();
+        self.destroy_leftovers();
         Ok(())
     }
 
@@ -150,8 +152,8 @@ impl Conductor {
         })
     }
 
-    /// The keys of signers that the record does not have any more are destroyed.
-    fn forget_retired(&mut self) -> Result<(), CaError> {
+    /// The keys of signers that the record does not have any more are destroyed, now or as soon as that can be done.
+    pub(super) fn forget_retired(&mut self) {
         let record = &self.record;
         let gone: Vec<Arc<Generation>> = self
             .signers
@@ -161,14 +163,27 @@ impl Conductor {
             .collect();
         for signer in gone {
             let issuer = signer.issuer().fingerprint();
-            match signer.source() {
-                Source::SelfSigned { .. } => {
-                    self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer)?;
+            match self.destroy(&signer) {
+                Ok(()) => {
+                    info!(%issuer, "the key of a retired signer was destroyed");
+                    self.signers.remove(&issuer);
                 }
-                Source::PluggedIn { .. } => self.vault.destroy(&issuer)?,
+                Err(error) if self.undestroyed.is_due_at(self.started.elapsed()) => {
+                    let error = super::super::report::chain_of(&error);
+                    warn!(%issuer, %error, "the key of a retired signer cannot be destroyed; trying again");
+                }
+                Err(_told_a_moment_ago) => {}
             }
-            info!(%issuer, "the key of a retired signer was destroyed");
-            self.signers.remove(&issuer);
+        }
+    }
+
+    fn destroy(&mut self, signer: &Generation) -> Result<(), CaError> {
+        let issuer = signer.issuer().fingerprint();
+        match signer.source() {
+            Source::SelfSigned { .. } => {
+                self_signed::destroy(&self.settings.data_dir, &mut self.state, &issuer)?;
+            }
+            Source::PluggedIn { .. } => self.vault.destroy(&issuer)?,
         }
         Ok(())
     }

@@ -121,11 +121,11 @@ impl Conductor {
         }
         // Hints may come one upon the other while files are moved away and new ones in.
         let is_early = elapsed <= since || elapsed - since < self.settings.reload_interval;
-        if is_early || self.patience.holds_at(elapsed) {
+        if is_early || self.removal_patience.holds_at(elapsed) {
             return;
         }
         let removed = self.go_self_signed(now).await;
-        self.patience.note(&removed, elapsed);
+        self.removal_patience.note(&removed, elapsed);
         match removed {
             Ok(()) => {
                 warn!(dir = %self.settings.root_ca_dir.display(), "the CA bundle was removed: going over to the self-signed CA");

@@ -2,6 +2,7 @@
 //! reads a row for each of them.
 
 use std::time::Duration;
+use std::time::SystemTime;
 
 use super::super::ca::CaError;
 use super::Conductor;
@@ -18,6 +19,7 @@ pub(super) struct Lookout {
     look: Pace,
     /// The number of the generation that was in force at the last look: after a step the next one is looked for at once.
     generation: Option<u64>,
+    release: Pace,
     prune: Pace,
     next_prune: Duration,
 }
@@ -35,13 +37,33 @@ impl Conductor {
         let seen = self.see().await;
         // What fails is tried again, at the same pace: it may have failed because it took too long.
         self.lookout.look = Pace::after(began, self.started.elapsed());
+        self.lookout.generation = generation;
         let seen = seen?;
         let evidence = seen.evidence(self);
         let step = due(&self.record, &evidence);
         self.awaited = awaited(&self.record, &evidence);
         self.lookout.look = Pace::after(began, self.started.elapsed());
-        self.lookout.generation = generation;
         Ok(Some((seen, step)))
+    }
+
+    /// Publishes again what may have been let go of by now: roots that no signer has, from before there was a record, stay
+    /// as long as leaves under them live, and so does what was withheld.
+    pub(super) async fn release_roots(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let began = self.started.elapsed();
+        if !self.has_surplus() || !self.lookout.release.allows(began) {
+            return Ok(());
+        }
+        let released = self.enact_if_changed(now).await;
+        self.lookout.release = Pace::after(began, self.started.elapsed());
+        released
+    }
+
+    fn has_surplus(&self) -> bool {
+        let needed = self.record.roots(&[]);
+        let stored = self.trust_bundle.since();
+        self.withheld.is_any()
+            || stored.keys().any(|root| !needed.contains(root))
+            || self.trust_bundle.has_outlived_root(self.gate_time.now())
     }
 
     /// Forgets marks of leaves that are long over: some now and then, more as long as there are more.

@@ -55,6 +55,7 @@ use crate::telemetry::metrics::Metrics;
 use looking::Looking;
 use lookout::Lookout;
 use patience::Patience;
+use patience::Reminder;
 use publication::Withheld;
 
 pub use admit::NotAdmitted;
@@ -94,7 +95,8 @@ pub(super) struct Conductor {
     directory: Directory,
     looking: Looking,
     /// With what we make by ourselves.
-    patience: Patience,
+    renewal_patience: Patience,
+    removal_patience: Patience,
     changes: watch::Sender<u64>,
     polls: Arc<Polls>,
     gate_time: GateTime,
@@ -107,8 +109,12 @@ pub(super) struct Conductor {
     signing: Option<Fingerprint>,
     /// What the trust bundle still has or lacks, against the record.
     withheld: Withheld,
-    /// When it was told last that not all that is due could be done; `None` when it could.
-    told_of_failure: Option<Duration>,
+    /// That not all that is due can be done.
+    undone: Reminder,
+    /// That the key of a retired signer cannot be destroyed.
+    undestroyed: Reminder,
+    /// The issuer for whose sake no revocation list is given out.
+    without_list: Option<Fingerprint>,
     /// Who holds things up, as it was seen last.
     awaited: Awaited,
     /// When everybody who holds a leaf is looked at again.
@@ -179,17 +185,12 @@ impl Conductor {
 
     /// What goes on failing is told once a minute.
     fn tell_of(&mut self, done: Result<(), CaError>) {
-        let Err(error) = done else {
-            self.told_of_failure = None;
-            return;
-        };
-        let now = self.started.elapsed();
-        if self
-            .told_of_failure
-            .is_none_or(|told| now >= told + TELL_AGAIN)
-        {
-            self.told_of_failure = Some(now);
-            warn!(error = %super::report::chain_of(&error), "not all that is due was done; trying again");
+        match done {
+            Ok(()) => self.undone.forget(),
+            Err(error) if self.undone.is_due_at(self.started.elapsed()) => {
+                warn!(error = %super::report::chain_of(&error), "not all that is due was done; trying again");
+            }
+            Err(_told_a_moment_ago) => {}
         }
     }
 
@@ -229,7 +230,6 @@ pub(super) fn stored_record(data_dir: &Path) -> Result<Option<Record>, StateErro
 
 const UNDER_WAY: Duration = Duration::from_millis(500);
 const STEADY: Duration = Duration::from_secs(10);
-const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,10 @@ impl Conductor {
         dry_run: bool,
         now: SystemTime,
     ) -> Result<Report, CaError> {
+        if *command != Command::Report && self.unfinished {
+            // Gates are asked about what is in force, not about what is to be.
+            self.enact(now).await?;
+        }
         let before = self.record.clone();
         let answer = self.do_and_report(command, dry_run, now).await;
         answer.map_err(|error| match self.record == before {
@@ -83,10 +87,6 @@ impl Conductor {
         dry_run: bool,
         now: SystemTime,
     ) -> Result<Report, CaError> {
-        if *command != Command::Report && self.unfinished {
-            // Gates are asked about what is in force, not about what is to be.
-            self.enact(now).await?;
-        }
         if dry_run {
             let seen = self.see().await?;
             let record = self.after(command, &seen, now)?;

@@ -30,6 +30,29 @@ impl Patience {
     }
 }
 
+/// When is something that goes on failing told again? Once a minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reminder {
+    told: Option<Duration>,
+}
+
+impl Reminder {
+    /// Whether to tell it now: it counts as told then.
+    pub(super) fn is_due_at(&mut self, elapsed: Duration) -> bool {
+        let is_due = self.told.is_none_or(|told| elapsed >= told + TELL_AGAIN);
+        if is_due {
+            self.told = Some(elapsed);
+        }
+        is_due
+    }
+
+    /// It does not fail any more.
+    pub(super) fn forget(&mut self) {
+        self.told = None;
+    }
+}
+
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(60);
 /// What is renewed has months left.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -38,6 +61,15 @@ const MOST_DOUBLINGS: u32 = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_on_failing_is_told_once_a_minute() {
+        let mut reminder = Reminder::default();
+        let told = [0, 1, 59, 60, 61, 120].map(|at| reminder.is_due_at(Duration::from_secs(at)));
+        assert_eq!(told, [true, false, false, true, false, true]);
+        reminder.forget();
+        assert!(reminder.is_due_at(Duration::from_secs(121)));
+    }
 
     #[test]
     fn each_failure_makes_the_next_attempt_wait_longer_up_to_an_hour() {

@@ -97,7 +97,18 @@ impl Conductor {
 
     /// The revocation lists of the signers that are published: none as long as they would reject one that signed and
     /// has not retired, or is to sign and can have none.
-    fn revocations(&self) -> Published {
+    fn revocations(&mut self) -> Published {
+        let (lists, without) = self.lists_or_who_has_none();
+        if let Some(issuer) = without
+            && self.without_list != without
+        {
+            warn!(%issuer, "no revocation list is given out: there is none for this issuer, and its leaves would be refused");
+        }
+        self.without_list = without;
+        lists
+    }
+
+    fn lists_or_who_has_none(&self) -> (Published, Option<Fingerprint>) {
         let signers = self.record.signers.iter();
         let published: Vec<&Signer> = signers.filter(|signer| signer.published).collect();
         let loaded = published
@@ -106,20 +117,16 @@ impl Conductor {
         let loaded: Vec<&Generation> = loaded.map(AsRef::as_ref).collect();
         let lists = crl::published(&loaded);
         if lists.crls.is_empty() {
-            return lists;
+            return (lists, None);
         }
         let must_pass = published
             .iter()
             .filter(|signer| signer.has_signed || signer.origin == Origin::SelfSigned);
         let must_pass = must_pass.map(|signer| &signer.issuer);
-        let Some(issuer) = first_uncovered(must_pass, &lists.covered) else {
-            return lists;
-        };
-        // Said when something is put in force, and not at every look.
-        if self.unfinished {
-            warn!(%issuer, "no revocation list is given out: there is none for this issuer, and its leaves would be refused");
+        match first_uncovered(must_pass, &lists.covered) {
+            None => (lists, None),
+            without => (Published::default(), without),
         }
-        Published::default()
     }
 
     /// Who would be refused by `draft`.

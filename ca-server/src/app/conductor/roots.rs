@@ -78,7 +78,7 @@ impl Conductor {
             aborted: None,
             ..self.record.clone()
         };
-        self.patience = Patience::default();
+        self.removal_patience = Patience::default();
         self.commit(record, now).await
     }
 

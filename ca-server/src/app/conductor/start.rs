@@ -18,6 +18,7 @@ use super::Directory;
 use super::Looking;
 use super::Lookout;
 use super::Patience;
+use super::Reminder;
 use super::Settings;
 use super::Signers;
 use super::Withheld;
@@ -81,14 +82,17 @@ pub(in crate::app) async fn open_ca(
         signers: found.signers,
         directory: found.directory,
         looking,
-        patience: Patience::default(),
+        renewal_patience: Patience::default(),
+        removal_patience: Patience::default(),
         changes: watch::Sender::new(1),
         polls,
         gate_time: GateTime::start(now, std::time::Duration::ZERO),
         started: Instant::now(),
         unfinished: true,
         unsure: false,
-        told_of_failure: None,
+        undone: Reminder::default(),
+        undestroyed: Reminder::default(),
+        without_list: None,
         signing: None,
         withheld: Withheld::default(),
         awaited: Awaited::default(),

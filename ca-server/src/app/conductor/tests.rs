@@ -228,6 +228,43 @@ async fn the_keys_of_a_retired_signer_go_although_a_crash_left_the_link_to_them(
 }
 
 #[tokio::test]
+async fn a_retired_key_that_cannot_be_destroyed_holds_up_nothing_and_goes_later() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    let first = conductor.record.active;
+    conductor.ask(start()).await.unwrap();
+    let in_the_way = scene.data().join("ca.old");
+    fs::write(&in_the_way, "").unwrap();
+    conductor
+        .ask(Command::Activate { force: None })
+        .await
+        .unwrap();
+    let retire = Command::Retire {
+        issuer: None,
+        force: None,
+    };
+    conductor.ask(retire).await.unwrap();
+    assert_eq!(conductor.record.phase(), Phase::Steady);
+    assert_ne!(conductor.record.active, first);
+    assert!(conductor.signers.get(&first).is_some() && !conductor.unfinished);
+    fs::remove_file(in_the_way).unwrap();
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert!(conductor.signers.get(&first).is_none());
+    assert_eq!(scene.sets().len(), 2, "one set and the link to it");
+}
+
+#[tokio::test]
+async fn a_refused_order_is_not_called_recorded_because_something_else_was() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    // As after a root came under which the signer is accepted as well.
+    conductor.record.signers[0].also_accepted_by = vec![conductor.record.active];
+    conductor.unfinished = true;
+    let refused = conductor.ask(Command::Abort).await.unwrap_err();
+    assert!(!matches!(refused, CaError::Recorded(_)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_retired_signers_copy_goes_although_it_was_never_loaded() {
     let scene = Scene::new();
     scene.put_files();
@@ -276,7 +313,7 @@ async fn a_renewal_that_failed_is_not_tried_again_at_every_turn() {
     assert_eq!(scene.sets(), before);
     conductor.renew_self_signed(now()).await.unwrap();
     assert_eq!((scene.sets(), conductor.record.next), (before, None));
-    conductor.patience = Patience::default();
+    conductor.renewal_patience = Patience::default();
     conductor.renew_self_signed(now()).await.unwrap();
     assert!(conductor.record.next.is_some(), "when its time has come");
 }

@@ -33,7 +33,8 @@ impl Conductor {
             };
             self.commit(record, now).await?;
         }
-        self.let_go_of_roots(now).await?;
+        self.release_roots(now).await?;
+        self.forget_retired();
         self.prune().await
     }
 
@@ -63,11 +64,11 @@ impl Conductor {
     pub(super) async fn renew_self_signed(&mut self, now: SystemTime) -> Result<(), CaError> {
         let elapsed = self.started.elapsed();
         let is_put_off = self.record.renewal_put_off.is_some_and(|until| now < until);
-        if self.record.next.is_some() || is_put_off || self.patience.holds_at(elapsed) {
+        if self.record.next.is_some() || is_put_off || self.renewal_patience.holds_at(elapsed) {
             return Ok(());
         }
         let renewed = self.renew_what_is_due(now).await;
-        self.patience.note(&renewed, elapsed);
+        self.renewal_patience.note(&renewed, elapsed);
         renewed
     }
 
@@ -85,17 +86,6 @@ impl Conductor {
             return Ok(());
         };
         self.introduce(made, true, now).await
-    }
-
-    /// Roots that no signer has, from before there was a record, stay as long as leaves under them live; and what was
-    /// withheld may go out by now.
-    async fn let_go_of_roots(&mut self, now: SystemTime) -> Result<(), CaError> {
-        let needed = self.record.roots(&[]).len();
-        let has_surplus = self.trust_bundle.since().len() > needed || self.withheld.is_any();
-        match has_surplus || self.trust_bundle.has_outlived_root(now) {
-            true => self.enact_if_changed(now).await,
-            false => Ok(()),
-        }
     }
 
     /// Until when somebody who polls the SPIFFE bundle may not know its newest root.

@@ -105,7 +105,7 @@ pub struct Retained {
 
 impl Merged {
     /// Puts the roots in order that are one root certified more than once, and drops what is about to expire of them.
-    fn let_go_of_outlived(&mut self, now: SystemTime) {
+    fn let_go_of_outlived(&mut self, stored: &HashMap<Fingerprint, u64>, now: SystemTime) {
         let ordered = twins::longest_lived_first(&self.roots);
         let (gone, kept) = ordered
             .iter()
@@ -114,9 +114,10 @@ impl Merged {
         let gone: Vec<Certificate> = gone;
         self.roots = kept;
         self.outlived = gone.iter().map(Certificate::fingerprint).collect();
-        self.dropped.extend(&self.outlived);
         self.retained
-            .retain(|retained| !self.dropped.contains(&retained.root));
+            .retain(|retained| !self.outlived.contains(&retained.root));
+        let stored = |root: &&Fingerprint| stored.contains_key(root);
+        self.dropped.extend(self.outlived.iter().filter(stored));
     }
 }
 
@@ -250,7 +251,7 @@ impl TrustBundle {
                 None => merged.dropped.push(root.fingerprint()),
             }
         }
-        merged.let_go_of_outlived(evidence.now);
+        merged.let_go_of_outlived(&self.since(), evidence.now);
         Ok(merged)
     }
 
