@@ -235,3 +235,67 @@ impl ClientCertVerifier for KeyProof {
             .supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::UNIX_EPOCH;
+
+    use rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+    use crate::authority::Generation;
+    use crate::authority::self_signed;
+    use crate::x509::SystemEntropy;
+
+    fn signer(dir: &std::path::Path) -> Generation {
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let domain = "cluster.local".parse().unwrap();
+        self_signed::make_root(dir, &domain, now, &SystemEntropy).unwrap()
+    }
+
+    fn under(root: RootName) -> ServedUnder {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_der();
+        let provider = rustls::crypto::ring::default_provider();
+        let key = PrivateKeyDer::try_from(key).unwrap();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        ServedUnder {
+            root,
+            key: Arc::new(CertifiedKey::new(Vec::new(), key)),
+        }
+    }
+
+    #[test]
+    fn no_leaf_is_shown_whose_root_has_left_the_trust_bundle_as_long_as_there_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (gone, new) = (signer(dir.path()), signer(dir.path()));
+        let names = [gone.root(), new.root()].map(RootName::of);
+        let [of_gone, of_new] = names.clone().map(under);
+        let serving = ServingCertificate::new(Arc::new(Authority::new(new)));
+        serving.replace(vec![of_gone.clone(), of_new.clone()]);
+        let knows_gone = [DistinguishedName::from(names[0].subject.clone())];
+        for known in [None, Some(&knows_gone[..])] {
+            let shown = serving.choose(known).unwrap();
+            assert!(Arc::ptr_eq(&shown, &of_new.key), "{known:?}");
+        }
+        serving.replace(vec![of_gone.clone()]);
+        let shown = serving.choose(None).unwrap();
+        assert!(Arc::ptr_eq(&shown, &of_gone.key), "better than nothing");
+    }
+
+    #[test]
+    fn a_leaf_is_chosen_by_the_roots_that_the_peer_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = signer(dir.path());
+        let name = |subject: &[u8]| RootName {
+            subject: subject.to_vec(),
+            ..RootName::of(signer.root())
+        };
+        let (one, other) = (under(RootName::of(signer.root())), under(name(b"other")));
+        let known = [DistinguishedName::from(one.root.subject.clone())];
+        let serving = ServingCertificate::new(Arc::new(Authority::new(signer)));
+        serving.replace(vec![other, one.clone()]);
+        let shown = serving.choose(Some(&known)).unwrap();
+        assert!(Arc::ptr_eq(&shown, &one.key));
+    }
+}
