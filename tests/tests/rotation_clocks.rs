@@ -121,7 +121,7 @@ fn start(dir: &TempDir, time: &FakeTime) -> TestCa {
         "--default-ttl=10m",
         "--max-ttl=20m",
         "--reload-interval=1s",
-        "--unrecorded-ttl=1s",
+        "--unrecorded-ttl=0s",
     ];
     TestCa::start_with(Setup {
         root_ca_dir: Some(dir.path().join("cacerts")),
