@@ -97,9 +97,9 @@ impl Conductor {
             Command::Start { auto, renew_within } => {
                 self.start_self_signed(*auto, *renew_within, now).await?;
             }
-            Command::Taint { issuer, .. } => {
+            Command::Taint { .. } => {
                 let record = self.after(command, &self.see().await?, now)?;
-                self.turn_away_from(*issuer, record, now).await?;
+                self.turn_away(record, now).await?;
             }
             Command::Activate { .. } | Command::Retire { .. } => {
                 let record = self.after(command, &self.see().await?, now)?;

@@ -4,8 +4,6 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use proto::certificate::Fingerprint;
-
 use super::super::ca::CaError;
 use super::Conductor;
 use super::patience::Patience;
@@ -14,6 +12,7 @@ use crate::authority::Source;
 use crate::authority::self_signed;
 use crate::rotation::Origin;
 use crate::rotation::Record;
+use crate::rotation::Signer;
 use crate::x509::SystemEntropy;
 
 impl Conductor {
@@ -82,16 +81,17 @@ impl Conductor {
         self.commit(record, now).await
     }
 
-    /// Puts `record` in force, in which `issuer` is tainted. With its key in use and nobody to give way to, a self-signed
-    /// CA brings a new root by itself; in the same step, so that no agent is told to distrust the one root that it knows.
-    pub(super) async fn turn_away_from(
+    /// Puts `record` in force, in which a signer was tainted. With a stolen key in use and nobody to give way to, a
+    /// self-signed CA brings a new root by itself; in the same step, so that no agent is left without a way to the CA.
+    pub(super) async fn turn_away(
         &mut self,
-        issuer: Fingerprint,
         record: Record,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let is_alone = record.active == issuer && record.next.is_none();
-        if !is_alone || matches!(self.authority.current().source(), Source::PluggedIn { .. }) {
+        let is_ours = |active: &Signer| active.origin == Origin::SelfSigned;
+        let is_stolen = |active: &Signer| active.tainted.is_some() && is_ours(active);
+        let needs_root = record.next.is_none() && record.active_signer().is_some_and(is_stolen);
+        if !needs_root {
             return self.commit(record, now).await;
         }
         let made = self.make_root(now)?;

@@ -484,3 +484,66 @@ async fn a_list_that_is_about_to_end_is_told_and_more_so_when_it_has_ended() {
         assert!(warnings.iter().all(all), "{warnings:?}");
     }
 }
+
+fn taint(issuer: Fingerprint) -> Command {
+    Command::Taint {
+        issuer,
+        deadline: None,
+        renew_within: None,
+    }
+}
+
+fn distrusted(conductor: &Conductor) -> Vec<Fingerprint> {
+    let current = conductor.authority.current();
+    current.conditions().distrusted.clone()
+}
+
+/// The issuers whose certificates the listener may show, the preferred one first.
+fn shown(conductor: &Conductor) -> Vec<Fingerprint> {
+    let current = conductor.authority.current();
+    let signers = current.signers();
+    signers
+        .map(|signer| signer.issuer().fingerprint())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_way_out_of_a_stolen_key_is_shown_on_when_its_key_is_stolen_too() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    // Nobody would take a step by itself before all of this was seen.
+    conductor.settings.limits.fresh_ca = DAY;
+    let first = conductor.record.active_signer().unwrap().clone();
+    conductor.ask(taint(first.issuer)).await.unwrap();
+    let second = conductor.record.next_signer().unwrap().clone();
+    assert_eq!(distrusted(&conductor), [first.root]);
+    // The next step by itself would be to let go of it, for nobody holds a leaf here.
+    let loaded: Vec<Fingerprint> = conductor.signers.issuers().collect();
+    let record = conductor
+        .record
+        .taint(&second.issuer, (None, None), &loaded, now());
+    conductor.turn_away(record.unwrap(), now()).await.unwrap();
+    let third = conductor.record.next_signer().unwrap().issuer;
+    assert_eq!(shown(&conductor), [first.issuer, third, second.issuer]);
+    assert_eq!(distrusted(&conductor), [first.root, second.root]);
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert_eq!(shown(&conductor), [first.issuer, third]);
+}
+
+#[tokio::test]
+async fn a_way_out_of_a_stolen_key_is_shown_on_when_other_files_come() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    conductor.settings.limits.fresh_ca = DAY;
+    let first = conductor.record.active;
+    conductor.ask(taint(first)).await.unwrap();
+    let second = conductor.record.next.unwrap();
+    scene.put_files();
+    conductor.look().await;
+    let files = conductor.record.next.unwrap();
+    assert_eq!(conductor.next_origin(), Some(Origin::PluggedIn));
+    assert_eq!(shown(&conductor), [first, second], "the files are not out");
+    assert_eq!(distrusted(&conductor).len(), 1);
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert_eq!(shown(&conductor), [first, files], "it is known to all");
+}
