@@ -41,13 +41,19 @@ impl Conductor {
     ) -> Result<(), CaError> {
         // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
         let record = self.record.introduce(self.admit(made, now)?, auto, now)?;
-        let record = record.distribute(now)?;
+        let record = self.still_given_up(record.distribute(now)?);
         let record = match renew_within {
             Some(within) => record.hasten(within, now),
             None => record,
         };
         self.signers.put(made.clone());
         self.commit(record, now).await
+    }
+
+    /// Files that were given up stay so, whoever else comes.
+    pub(super) fn still_given_up(&self, record: Record) -> Record {
+        let aborted = self.record.aborted.clone();
+        Record { aborted, ..record }
     }
 
     /// Whether a new self-signed root may be brought in now, or what was given up begin again.
@@ -109,8 +115,9 @@ impl Conductor {
         now: SystemTime,
     ) -> Result<(), CaError> {
         let record = record.introduce(self.admit(made, now)?, true, now)?;
+        let record = self.still_given_up(record.distribute(now)?);
         self.signers.put(made.clone());
-        self.commit(record.distribute(now)?, now).await
+        self.commit(record, now).await
     }
 
     /// Another self-signed root, which nobody has heard of yet.

@@ -73,9 +73,7 @@ impl Conductor {
                 return Err(error);
             }
         };
-        // Files that were given up stay so, whoever else comes.
-        let aborted = self.record.aborted.clone();
-        let record = Record { aborted, ..record };
+        let record = self.still_given_up(record);
         self.adopt(generation, record, now).await
     }
 

@@ -547,3 +547,24 @@ async fn a_way_out_of_a_stolen_key_is_shown_on_when_other_files_come() {
     conductor.bring_up_to_date(now()).await.unwrap();
     assert_eq!(shown(&conductor), [first, files], "it is known to all");
 }
+
+#[tokio::test]
+async fn files_that_were_given_up_stay_so_when_a_root_of_our_own_comes() {
+    for is_stolen in [false, true] {
+        let scene = Scene::new();
+        let mut conductor = scene.open().await;
+        scene.put_files();
+        conductor.look().await;
+        conductor.ask(Command::Abort).await.unwrap();
+        let command = match is_stolen {
+            true => taint(conductor.record.active),
+            false => start(),
+        };
+        conductor.ask(command).await.unwrap();
+        conductor.look().await;
+        let origins = conductor.record.signers.iter().map(|it| it.origin);
+        let origins: Vec<Origin> = origins.collect();
+        assert!(!origins.contains(&Origin::PluggedIn), "{origins:?}");
+        assert!(conductor.record.aborted.is_some());
+    }
+}
