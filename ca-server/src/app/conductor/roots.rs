@@ -1,11 +1,12 @@
 //! When does the CA bring a self-signed signer of its own? When an operator says so, when a key is stolen, and when
 //! operators take their files away.
 
-use std::time::Duration;
 use std::time::SystemTime;
 
 use super::super::ca::CaError;
 use super::Conductor;
+use super::manner::Manner;
+use super::manner::Wish;
 use super::patience::Patience;
 use crate::authority::Generation;
 use crate::authority::Source;
@@ -19,13 +20,12 @@ impl Conductor {
     /// Begins a rotation to a new self-signed root.
     pub(super) async fn start_self_signed(
         &mut self,
-        auto: bool,
-        renew_within: Option<Duration>,
+        manner: Manner,
         now: SystemTime,
     ) -> Result<(), CaError> {
         self.check_start()?;
         let made = self.make_root(now)?;
-        let started = self.start_with(&made, auto, renew_within, now).await;
+        let started = self.start_with(&made, manner, now).await;
         if started.is_err() {
             self.discard(&made);
         }
@@ -35,17 +35,14 @@ impl Conductor {
     async fn start_with(
         &mut self,
         made: &Generation,
-        auto: bool,
-        renew_within: Option<Duration>,
+        manner: Manner,
         now: SystemTime,
     ) -> Result<(), CaError> {
         // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
-        let record = self.record.introduce(self.admit(made, now)?, auto, now)?;
-        let record = self.still_given_up(record.distribute(now)?);
-        let record = match renew_within {
-            Some(within) => record.hasten(within, now),
-            None => record,
-        };
+        let record = &self.record;
+        let record = record.introduce(self.admit(made, now)?, manner.auto, now)?;
+        let record = manner.begin(record.distribute(now)?, now)?;
+        let record = self.still_given_up(record);
         self.signers.put(made.clone());
         self.commit(record, now).await
     }
@@ -77,8 +74,10 @@ impl Conductor {
         is_plugged_in && self.record.next.is_none() && self.is_given_up()
     }
 
-    /// What is in the directory counts again: the look that follows begins.
-    pub(super) async fn resume(&mut self, now: SystemTime) -> Result<(), CaError> {
+    /// What is in the directory counts again: the look that follows begins, in that `manner`.
+    pub(super) async fn resume(&mut self, manner: Manner, now: SystemTime) -> Result<(), CaError> {
+        let mark = self.record.aborted.clone();
+        self.directory.wish = mark.map(|mark| Wish { mark, manner });
         let record = Record {
             aborted: None,
             ..self.record.clone()
@@ -138,7 +137,8 @@ impl Conductor {
             return self.commit(record, now).await;
         }
         let generation = self.dormant_or_new_root(now)?;
-        self.introduce(generation, true, now).await
+        let manner = self.directory.manner();
+        self.introduce_in(generation, manner, now).await
     }
 
     fn dormant_or_new_root(&mut self, now: SystemTime) -> Result<Generation, CaError> {

@@ -9,6 +9,7 @@ use tracing::warn;
 use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
+use super::manner::Manner;
 use crate::authority::Generation;
 use crate::authority::Source;
 use crate::authority::bundle::BundleError;
@@ -47,7 +48,8 @@ impl Conductor {
             let report = Box::new(loaded.report);
             return Err(BundleError::Refused { report }.into());
         }
-        let record = self.after_introducing(&loaded.generation, true, now)?;
+        let manner = self.directory.manner();
+        let record = self.after_introducing(&loaded.generation, manner, now)?;
         // Only what may come is copied, and it is copied before anything depends on it.
         if self.settings.keeps_copies {
             self.vault.keep(content, &issuer, now)?;
@@ -66,7 +68,21 @@ impl Conductor {
         auto: bool,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let record = match self.after_introducing(&generation, auto, now) {
+        let manner = Manner {
+            auto,
+            ..Manner::BY_ITSELF
+        };
+        self.introduce_in(generation, manner, now).await
+    }
+
+    /// The same, in that `manner`.
+    pub(super) async fn introduce_in(
+        &mut self,
+        generation: Generation,
+        manner: Manner,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let record = match self.after_introducing(&generation, manner, now) {
             Ok(record) => record,
             Err(error) => {
                 self.discard(&generation);
@@ -80,7 +96,7 @@ impl Conductor {
     fn after_introducing(
         &self,
         generation: &Generation,
-        auto: bool,
+        manner: Manner,
         now: SystemTime,
     ) -> Result<Record, CaError> {
         let signer = self.admit(generation, now)?;
@@ -88,13 +104,13 @@ impl Conductor {
             Some(_) => self.record.refresh(signer.clone(), now)?,
             None => self.record.clone(),
         };
-        match known.introduce(signer, auto, now) {
+        match known.introduce(signer, manner.auto, now) {
             // The same signer with other roots beside it, or nothing new at all.
             Err(Refusal::AlreadyActive { .. } | Refusal::AlreadyNext { .. }) => Ok(Record {
                 aborted: None,
                 ..known
             }),
-            introduced => Ok(introduced?),
+            introduced => Ok(manner.begin(introduced?, now)?),
         }
     }
 

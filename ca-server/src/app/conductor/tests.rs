@@ -189,6 +189,13 @@ fn start() -> Command {
     }
 }
 
+fn start_by_itself() -> Command {
+    Command::Start {
+        auto: true,
+        renew_within: None,
+    }
+}
+
 /// Nothing can be written under `name` from now on.
 fn block(dir: &Path, name: &str) -> PathBuf {
     let blocked = dir.join(format!(".{name}.new"));
@@ -322,7 +329,7 @@ async fn an_aborted_removal_stays_aborted_across_restarts_until_somebody_wants_i
         (conductor.next_origin(), figures(&conductor)),
         (None, before)
     );
-    conductor.order(start()).await.unwrap();
+    conductor.order(start_by_itself()).await.unwrap();
     let went = conductor.record.active_signer().unwrap().origin;
     assert_eq!(went, Origin::SelfSigned, "{:?}", conductor.record);
 }
@@ -346,7 +353,7 @@ async fn files_that_were_given_up_look_the_same_across_a_restart_and_begin_again
     assert_eq!((&before.0, before.3), (&old.loaded, false));
     let mut conductor = scene.open_again(conductor).await;
     assert_eq!((hashes(&conductor), conductor.record.next), (before, None));
-    conductor.order(start()).await.unwrap();
+    conductor.order(start_by_itself()).await.unwrap();
     assert_eq!(conductor.record.active, next);
 }
 
@@ -566,5 +573,33 @@ async fn files_that_were_given_up_stay_so_when_a_root_of_our_own_comes() {
         let origins: Vec<Origin> = origins.collect();
         assert!(!origins.contains(&Origin::PluggedIn), "{origins:?}");
         assert!(conductor.record.aborted.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_up_begins_again_as_the_operator_wants_it() {
+    let within = Some(Duration::from_secs(77));
+    for change in [Scene::put_files, Scene::take_files_away] {
+        let scene = Scene::new();
+        scene.put_files();
+        let mut conductor = scene.open().await;
+        change(&scene);
+        conductor.look().await;
+        conductor.look().await;
+        conductor.ask(Command::Abort).await.unwrap();
+        let by_hand = Command::Start {
+            auto: false,
+            renew_within: within,
+        };
+        conductor.order(by_hand).await.unwrap();
+        conductor.look().await;
+        conductor.bring_up_to_date(now()).await.unwrap();
+        let record = &conductor.record;
+        assert_eq!((record.auto, record.renew_within), (false, within));
+        assert_eq!(record.phase(), Phase::Distribute, "published, no more");
+        scene.put_files();
+        conductor.look().await;
+        let again = (conductor.record.auto, conductor.record.next_signer());
+        assert!(again.0 && again.1.is_some(), "of other files nobody spoke");
     }
 }
