@@ -158,6 +158,22 @@ impl Conductor {
         }
     }
 
+    /// What was made for a rotation and never put down, because a crash came before.
+    pub(super) fn destroy_pending(&mut self) {
+        let signers = self.record.signers.iter();
+        let held: Vec<Fingerprint> = signers.map(|signer| signer.issuer).collect();
+        match self_signed::remove_pending(&self.settings.data_dir, &mut self.state, &held) {
+            Ok(removed) => {
+                for issuer in removed {
+                    info!(%issuer, "a self-signed signer whose rotation never began was destroyed");
+                }
+            }
+            Err(error) => {
+                warn!(error = %report::chain_of(&error), "self-signed signers whose rotation never began are left");
+            }
+        }
+    }
+
     /// Nobody would know of copies of keys that a crash left, or whose signers were not loaded.
     pub(super) fn destroy_leftovers(&mut self) {
         let signers = &self.record.signers;

@@ -603,3 +603,75 @@ async fn what_was_given_up_begins_again_as_the_operator_wants_it() {
         assert!(again.0 && again.1.is_some(), "of other files nobody spoke");
     }
 }
+
+#[tokio::test]
+async fn a_root_that_was_made_and_never_put_down_goes_at_the_next_start() {
+    let scene = Scene::new();
+    let conductor = scene.open().await;
+    let before = scene.sets();
+    let _made = conductor.make_root(now()).unwrap();
+    assert_ne!(scene.sets(), before);
+    let mut conductor = scene.open_again(conductor).await;
+    assert_eq!(scene.sets(), before);
+    conductor.settings.limits.fresh_ca = DAY;
+    conductor.ask(start()).await.unwrap();
+    let with_next = scene.sets();
+    assert_ne!(with_next, before);
+    // As a crash leaves it between the record and the rest, and as a backup brings it.
+    fs::write(scene.data().join("ca.2").join("pending"), "").unwrap();
+    let conductor = scene.open_again(conductor).await;
+    assert_eq!(scene.sets(), with_next);
+    assert!(!scene.data().join("ca.2").join("pending").exists());
+    drop(conductor);
+}
+
+#[tokio::test]
+async fn the_keys_of_a_signer_that_was_withdrawn_do_not_outlive_a_crash() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    let before = scene.sets();
+    conductor.ask(start()).await.unwrap();
+    let (kept, set) = (scene.data().join("kept"), scene.data().join("ca.2"));
+    fs::create_dir(&kept).unwrap();
+    for name in names(&set, "") {
+        fs::copy(set.join(&name), kept.join(&name)).unwrap();
+    }
+    conductor.ask(Command::Abort).await.unwrap();
+    fs::rename(&kept, &set).unwrap();
+    let _conductor = scene.open_again(conductor).await;
+    assert_eq!(scene.sets(), before);
+}
+
+#[tokio::test]
+async fn a_next_signer_whose_key_is_gone_is_told_and_blocks_nothing() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    conductor.settings.keeps_copies = false;
+    conductor.settings.limits.fresh_ca = DAY;
+    scene.put_files();
+    conductor.look().await;
+    conductor.bring_up_to_date(now()).await.unwrap();
+    let next = conductor.record.next.unwrap();
+    scene.take_files_away();
+    let mut conductor = scene.open_again(conductor).await;
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert_eq!(conductor.record.next, Some(next));
+    let told = conductor.ask(Command::Report).await.unwrap();
+    let sentences = told.steps[0].obstacles.iter().map(ToString::to_string);
+    let sentences: Vec<String> = sentences.collect();
+    assert!(sentences[0].contains("is not here"), "{sentences:?}");
+    let refused = conductor.ask(Command::Activate { force: None }).await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("put its files back")
+    );
+    let issuer = conductor.record.active;
+    let loaded: Vec<Fingerprint> = conductor.signers.issuers().collect();
+    let record = conductor
+        .record
+        .taint(&issuer, (None, None), &loaded, now());
+    conductor.turn_away(record.unwrap(), now()).await.unwrap();
+    assert_eq!(distrusted(&conductor), [], "only the stolen one is shown");
+}
