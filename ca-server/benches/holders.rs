@@ -296,6 +296,7 @@ fn draining(now: SystemTime) -> Record {
         published: true,
         has_signed: true,
         auto_retire: true,
+        last_resort: false,
         tainted: None,
         deadline: None,
     };

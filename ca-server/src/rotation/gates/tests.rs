@@ -579,7 +579,7 @@ const WAY_OUT_REFUSED: &[Refused] = &[
         "somebody may know only the way out",
         |_, w| {
             w.holdings
-                .push(held(leaf('B', 6, at(2 * HOUR)), (1, 'B'), Some(says(6, 1))))
+                .push(held(leaf('B', 6, at(2 * HOUR)), (1, 'B'), Some(says(6, 1))));
         },
         "Behind",
         Clause::WayOut,
@@ -622,7 +622,7 @@ fn a_way_out_stays_until_all_know_another_one() {
             "all know the other",
             |_, w| {
                 w.holdings
-                    .push(held(leaf('B', 6, at(2 * HOUR)), (1, 'B'), Some(says(7, 1))))
+                    .push(held(leaf('B', 6, at(2 * HOUR)), (1, 'B'), Some(says(7, 1))));
             },
             Opening::Evidence,
         )],

@@ -538,6 +538,9 @@ fn nobody_renews_away_from_a_signer_that_never_signed() {
     assert_eq!(hasty.renew_since, None);
 }
 
+/// How a signer that waits is withdrawn.
+type End = fn(&Record) -> Result<Record, Refusal>;
+
 #[test]
 fn a_root_of_our_own_that_signed_nothing_is_let_go_of_and_no_other_is() {
     let ours = Signer {
@@ -545,7 +548,7 @@ fn a_root_of_our_own_that_signed_nothing_is_let_go_of_and_no_other_is() {
         ..signer('B')
     };
     let waiting = |next: Signer| steady().introduce(next, true, at(0)).unwrap();
-    let ends: [fn(&Record) -> Result<Record, Refusal>; 3] = [
+    let ends: [End; 3] = [
         |record| record.abort(None, at(1)),
         |record| record.introduce(signer('C'), true, at(1)),
         |record| record.taint(&issuer('B'), (None, None), &all(), at(1)),
