@@ -165,6 +165,7 @@ impl World {
             unrecorded_until: None,
             hints_until: None,
             listed_roots: &[],
+            next_is_here: true,
             limits: Limits {
                 default_ttl: DAY,
                 max_ttl: 2 * DAY,
@@ -295,6 +296,7 @@ fn draining(now: SystemTime) -> Record {
         published: true,
         has_signed: true,
         auto_retire: true,
+        last_resort: false,
         tainted: None,
         deadline: None,
     };

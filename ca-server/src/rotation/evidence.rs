@@ -31,6 +31,8 @@ pub struct Evidence<'a> {
     pub hints_until: Option<SystemTime>,
     /// What the operator's `root-cert.pem` lists now.
     pub listed_roots: &'a [Fingerprint],
+    /// Whether the key of the next signer is here.
+    pub next_is_here: bool,
     /// How long things take.
     pub limits: Limits,
 }

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use proto::certificate::Fingerprint;
 
+use super::AtHand;
 use super::Evidence;
 use super::Limits;
 use super::Origin;
@@ -34,6 +35,14 @@ pub(super) fn all() -> [Fingerprint; 4] {
     ['A', 'B', 'C', 'D'].map(issuer)
 }
 
+/// These can be used now, and no root was certified twice.
+pub(super) fn here(loaded: &[Fingerprint]) -> AtHand<'_> {
+    AtHand {
+        loaded,
+        same_root: &[],
+    }
+}
+
 pub(super) fn root(name: char) -> Fingerprint {
     Fingerprint::of(format!("root {name}").as_bytes())
 }
@@ -53,6 +62,7 @@ pub(super) fn signer(name: char) -> Signer {
         published: false,
         has_signed: false,
         auto_retire: false,
+        last_resort: false,
         tainted: None,
         deadline: None,
     }
@@ -86,6 +96,7 @@ pub(super) struct World {
     pub(super) unrecorded_until: Option<SystemTime>,
     pub(super) hints_until: Option<SystemTime>,
     pub(super) listed: Vec<Fingerprint>,
+    pub(super) next_is_here: bool,
 }
 
 impl Default for World {
@@ -100,6 +111,7 @@ impl Default for World {
             unrecorded_until: None,
             hints_until: None,
             listed: Vec::new(),
+            next_is_here: true,
         }
     }
 }
@@ -116,6 +128,7 @@ impl World {
             unrecorded_until: self.unrecorded_until,
             hints_until: self.hints_until,
             listed_roots: &self.listed,
+            next_is_here: self.next_is_here,
             limits: LIMITS,
         }
     }

@@ -4,6 +4,7 @@
 //! keeps the order: persist the record, then the trust bundle, then the ledger's terms, then swap, then push.
 
 mod command;
+mod distrust;
 mod due;
 mod error;
 mod evidence;
@@ -19,6 +20,7 @@ mod text;
 mod transition;
 
 pub use command::Command;
+pub use distrust::AtHand;
 pub use due::Step;
 pub use due::due;
 pub use error::Refusal;

@@ -37,6 +37,11 @@ pub enum Obstacle {
         /// Which signer.
         issuer: Fingerprint,
     },
+    /// The signer's key is not here.
+    KeyGone {
+        /// Which signer.
+        issuer: Fingerprint,
+    },
     /// The operator's `root-cert.pem` lists the root.
     Listed {
         /// Which root.
@@ -123,6 +128,7 @@ impl Obstacle {
         match self {
             Self::Expired { .. }
             | Self::InUse { .. }
+            | Self::KeyGone { .. }
             | Self::NothingPrepared
             | Self::NotPublished { .. }
             | Self::NotYetValid { .. }
@@ -150,6 +156,7 @@ impl Obstacle {
             | Self::NotYetValid { from: until, .. } => Some(*until),
             Self::Expired { .. }
             | Self::InUse { .. }
+            | Self::KeyGone { .. }
             | Self::Listed { .. }
             | Self::NothingPrepared
             | Self::NotPublished { .. }
@@ -169,6 +176,10 @@ impl fmt::Display for Obstacle {
             }
             Self::Expired { issuer, at } => write!(f, "{issuer} expired at {}", date(*at)),
             Self::InUse { issuer } => write!(f, "{issuer} signs, or is to sign next"),
+            Self::KeyGone { issuer } => write!(
+                f,
+                "the key of {issuer} is not here: put its files back, or other ones, or abort the rotation"
+            ),
             Self::Listed { root } => {
                 write!(f, "root-cert.pem lists {root}: take it out to let it go")
             }

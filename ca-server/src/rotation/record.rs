@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::evidence::Evidence;
+use super::signer::Origin;
 use super::signer::Signer;
 use super::text;
 
@@ -143,7 +144,7 @@ impl Record {
         self.signer(self.next.as_ref()?)
     }
 
-    /// Those that signed and have not retired.
+    /// Those that signed, or were a way out of a stolen key, and have not retired.
     pub fn draining(&self) -> impl DoubleEndedIterator<Item = &Signer> {
         self.signers
             .iter()
@@ -164,36 +165,6 @@ impl Record {
         )
     }
 
-    /// Roots that agents stop trusting for their connection to the CA at once: those that only tainted signers have.
-    /// `same_as_active` are further certificates of the root that anchors the active signer, for agents go by its key.
-    ///
-    /// An agent that distrusts all that it knows has no CA any more and hears nothing more; so the root of a tainted
-    /// signer that signs is named once the next one's is out as well, under which the server shows itself too.
-    #[must_use]
-    pub fn distrusted_roots(
-        &self,
-        same_as_active: &[Fingerprint],
-        now: SystemTime,
-    ) -> Vec<Fingerprint> {
-        let next = self.next_signer();
-        let has_way_out = next
-            .is_some_and(|next| next.published && next.tainted.is_none() && next.not_before <= now);
-        let active = self.active_signer().map(|active| active.root);
-        let is_needed = |root: &Fingerprint| {
-            !has_way_out && (active == Some(*root) || same_as_active.contains(root))
-        };
-        let (bad, good): (Vec<&Signer>, Vec<&Signer>) = self
-            .signers
-            .iter()
-            .partition(|signer| signer.tainted.is_some());
-        let is_good = |root: &Fingerprint| good.iter().any(|signer| signer.roots.contains(root));
-        unique(
-            bad.iter()
-                .flat_map(|signer| signer.roots.iter().copied())
-                .filter(|root| !is_good(root) && !is_needed(root)),
-        )
-    }
-
     /// Notes which roots of `before` belong to no signer any more.
     pub(super) fn let_go_of_roots(&mut self, before: &Self) {
         let held = |record: &Self| {
@@ -207,6 +178,17 @@ impl Record {
         let gone = self.dropped_roots.iter().chain(&all);
         let gone = unique(gone.filter(|root| !kept.contains(root)).copied());
         self.dropped_roots = gone;
+    }
+
+    /// Notes that a root of our own belongs to nobody any more, whose signer `gone` never signed; then neither did the
+    /// root. One that came with an operator's files may have leaves that nobody here knows of.
+    pub(super) fn let_go_of_own_root(&mut self, gone: &Signer) {
+        let mut others = self.signers.iter();
+        let is_held = others.any(|other| other.roots.contains(&gone.root));
+        let is_ours = gone.origin == Origin::SelfSigned && !gone.has_signed;
+        if is_ours && !is_held && !self.dropped_roots.contains(&gone.root) {
+            self.dropped_roots.push(gone.root);
+        }
     }
 
     /// Notes that `issuer` retired, where no list has to cover its leaves from now on; forgets whose leaves are gone.
@@ -265,7 +247,7 @@ impl Record {
     }
 }
 
-fn unique(fingerprints: impl Iterator<Item = Fingerprint>) -> Vec<Fingerprint> {
+pub(super) fn unique(fingerprints: impl Iterator<Item = Fingerprint>) -> Vec<Fingerprint> {
     fingerprints.fold(Vec::new(), |mut unique, fingerprint| {
         if !unique.contains(&fingerprint) {
             unique.push(fingerprint);

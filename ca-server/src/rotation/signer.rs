@@ -50,6 +50,9 @@ pub struct Signer {
     pub has_signed: bool,
     /// Whether it retires by itself as soon as its gate opens.
     pub auto_retire: bool,
+    /// Whether agents may know no other root of the CA: it was the way out of a stolen key and was withdrawn.
+    #[serde(default)]
+    pub last_resort: bool,
     /// Since when its key counts as compromised.
     #[serde(with = "text::option_time", default)]
     pub tainted: Option<SystemTime>,

@@ -55,6 +55,7 @@ fn kind(obstacle: &Obstacle) -> &'static str {
         Obstacle::Behind { .. } => "behind",
         Obstacle::Expired { .. } => "expired",
         Obstacle::InUse { .. } => "in-use",
+        Obstacle::KeyGone { .. } => "key-gone",
         Obstacle::Listed { .. } => "listed",
         Obstacle::Live { .. } => "live",
         Obstacle::NothingPrepared => "nothing-prepared",

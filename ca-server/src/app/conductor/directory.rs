@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use proto::certificate::Fingerprint;
 
+use super::manner::Manner;
+use super::manner::Wish;
 use crate::rotation::DirectoryReport;
 use crate::telemetry::rotation::DirectoryCounts;
 
@@ -18,6 +20,8 @@ pub(in crate::app) struct Directory {
     pub(super) failure: Option<Failure>,
     /// Since when the directory is there with none of the files, on a clock that only goes forward.
     pub(super) empty_since: Option<Duration>,
+    /// How an operator wants the rotation to what is there.
+    pub(super) wish: Option<Wish>,
     /// How often something could not be loaded.
     pub(super) failures: u64,
     /// How often something was loaded.
@@ -53,6 +57,15 @@ impl Directory {
         }
         self.loaded = hash;
         self.failure = None;
+        self.wish = None;
+    }
+
+    /// How a rotation to what is there is to go on.
+    pub(super) fn manner(&self) -> Manner {
+        let mark = self.mark();
+        let wish = self.wish.as_ref();
+        let wish = wish.filter(|wish| mark.as_ref() == Some(&wish.mark));
+        wish.map_or(Manner::BY_ITSELF, |wish| wish.manner)
     }
 
     /// Notes that what is there is not to be loaded, and that `loaded` is in force.

@@ -1,5 +1,6 @@
 //! How does a record come into force? Persist, publish, set the terms, swap, tell; in this order and no other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,6 +20,7 @@ use crate::authority::self_signed;
 use crate::authority::trust_bundle::Merged;
 use crate::ledger::Ledger;
 use crate::ledger::Terms;
+use crate::rotation::AtHand;
 use crate::rotation::Origin;
 use crate::rotation::Phase;
 use crate::rotation::Record;
@@ -110,25 +112,43 @@ impl Conductor {
         let issuer = self.record.active;
         let active = self.signers.get(&issuer);
         let active = active.ok_or(CaError::SignerGone { issuer })?;
-        let loaded = |signer: &Signer| self.signers.get(&signer.issuer).cloned();
-        let next = self.record.next_signer().filter(|next| next.published);
-        let standing_by = StandingBy {
-            before: self.record.draining().filter_map(loaded).collect(),
-            next: next.and_then(loaded),
+        let standing_by = self.standing_by();
+        let here: Vec<Fingerprint> = self.signers.issuers().collect();
+        let at_hand = AtHand {
+            loaded: &here,
+            same_root: &same_roots(merged.roots.iter().chain(self.signers.roots())),
         };
-        let anchor = &active.root().facts().spki_der;
-        let same_key = merged.roots.iter();
-        let same_key = same_key.filter(|root| root.facts().spki_der == *anchor);
-        let same_key: Vec<Fingerprint> = same_key.map(Certificate::fingerprint).collect();
         let conditions = Conditions {
             roots: merged.roots.clone(),
             crls: merged.crls.clone(),
             bundle_number: merged.sequence,
-            distrusted: self.record.distrusted_roots(&same_key, now),
+            distrusted: self.record.distrusted_roots(&at_hand, now),
             longest_ttl: self.longest_ttl(),
             renew_by: self.renew_by(),
         };
         Ok(active.in_force(conditions, standing_by))
+    }
+
+    /// Who signs nothing but our own leaf. Who never signed comes last: whoever names no CA is shown the first.
+    fn standing_by(&self) -> StandingBy {
+        let loaded = |signer: &Signer| self.signers.get(&signer.issuer).cloned();
+        let next = self.record.next_signer().filter(|next| next.published);
+        let (before, withdrawn): (Vec<&Signer>, Vec<&Signer>) =
+            self.record.draining().partition(|signer| signer.has_signed);
+        StandingBy {
+            before: before.into_iter().filter_map(loaded).collect(),
+            next: next
+                .into_iter()
+                .chain(withdrawn)
+                .filter_map(loaded)
+                .collect(),
+        }
+    }
+
+    /// Whether the next signer could sign.
+    pub(super) fn has_key_of_next(&self) -> bool {
+        let next = self.record.next.as_ref();
+        next.is_none_or(|next| self.signers.get(next).is_some())
     }
 
     /// From the first step to the last, leaves live shorter, so that the old root can go sooner.
@@ -187,6 +207,16 @@ impl Conductor {
         }
         Ok(())
     }
+}
+
+/// Which of `roots` are one root, certified more than once.
+fn same_roots<'a>(roots: impl Iterator<Item = &'a Certificate>) -> Vec<Vec<Fingerprint>> {
+    let mut by_key: HashMap<&[u8], Vec<Fingerprint>> = HashMap::new();
+    for root in roots {
+        let same = by_key.entry(&root.facts().spki_der).or_default();
+        same.push(root.fingerprint());
+    }
+    by_key.into_values().collect()
 }
 
 /// How far apart agents renew when a key is compromised and nobody said otherwise.

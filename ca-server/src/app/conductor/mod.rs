@@ -10,6 +10,7 @@ mod enact;
 mod look;
 mod looking;
 mod lookout;
+mod manner;
 mod orders;
 mod patience;
 mod publication;

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::super::ca::CaError;
 use super::super::lists;
 use super::Conductor;
+use super::manner::Manner;
 use super::upkeep::Seen;
 use crate::rotation::Command;
 use crate::rotation::Phase;
@@ -38,6 +39,13 @@ impl Asked {
     fn is_start(&self) -> bool {
         matches!(self.command, Command::Start { .. }) && !self.dry_run
     }
+
+    fn manner(&self) -> Manner {
+        match self.command {
+            Command::Start { auto, renew_within } => Manner { auto, renew_within },
+            _ => Manner::BY_ITSELF,
+        }
+    }
 }
 
 impl Conductor {
@@ -49,7 +57,7 @@ impl Conductor {
                 self.begin_look(Some(asked), now).await;
             }
             Order::Asked(asked) if asked.is_start() && self.resumes() => {
-                match self.resume(now).await {
+                match self.resume(asked.manner(), now).await {
                     Ok(()) => self.begin_look(Some(asked), now).await,
                     Err(error) => drop(asked.answer.send(Err(error))),
                 }
@@ -95,11 +103,13 @@ impl Conductor {
         match command {
             Command::Report | Command::Reload => {}
             Command::Start { auto, renew_within } => {
-                self.start_self_signed(*auto, *renew_within, now).await?;
+                let (auto, renew_within) = (*auto, *renew_within);
+                self.start_self_signed(Manner { auto, renew_within }, now)
+                    .await?;
             }
-            Command::Taint { issuer, .. } => {
+            Command::Taint { .. } => {
                 let record = self.after(command, &self.see().await?, now)?;
-                self.turn_away_from(*issuer, record, now).await?;
+                self.turn_away(record, now).await?;
             }
             Command::Activate { .. } | Command::Retire { .. } => {
                 let record = self.after(command, &self.see().await?, now)?;

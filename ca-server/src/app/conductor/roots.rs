@@ -1,32 +1,31 @@
 //! When does the CA bring a self-signed signer of its own? When an operator says so, when a key is stolen, and when
 //! operators take their files away.
 
-use std::time::Duration;
 use std::time::SystemTime;
-
-use proto::certificate::Fingerprint;
 
 use super::super::ca::CaError;
 use super::Conductor;
+use super::manner::Manner;
+use super::manner::Wish;
 use super::patience::Patience;
 use crate::authority::Generation;
 use crate::authority::Source;
 use crate::authority::self_signed;
 use crate::rotation::Origin;
 use crate::rotation::Record;
+use crate::rotation::Signer;
 use crate::x509::SystemEntropy;
 
 impl Conductor {
     /// Begins a rotation to a new self-signed root.
     pub(super) async fn start_self_signed(
         &mut self,
-        auto: bool,
-        renew_within: Option<Duration>,
+        manner: Manner,
         now: SystemTime,
     ) -> Result<(), CaError> {
         self.check_start()?;
         let made = self.make_root(now)?;
-        let started = self.start_with(&made, auto, renew_within, now).await;
+        let started = self.start_with(&made, manner, now).await;
         if started.is_err() {
             self.discard(&made);
         }
@@ -36,19 +35,22 @@ impl Conductor {
     async fn start_with(
         &mut self,
         made: &Generation,
-        auto: bool,
-        renew_within: Option<Duration>,
+        manner: Manner,
         now: SystemTime,
     ) -> Result<(), CaError> {
         // In one step, so that no crash leaves a signer that nobody was told to trust: trusting more harms nobody.
-        let record = self.record.introduce(self.admit(made, now)?, auto, now)?;
-        let record = record.distribute(now)?;
-        let record = match renew_within {
-            Some(within) => record.hasten(within, now),
-            None => record,
-        };
+        let record = &self.record;
+        let record = record.introduce(self.admit(made, now)?, manner.auto, now)?;
+        let record = manner.begin(record.distribute(now)?, now)?;
+        let record = self.still_given_up(record);
         self.signers.put(made.clone());
         self.commit(record, now).await
+    }
+
+    /// Files that were given up stay so, whoever else comes.
+    pub(super) fn still_given_up(&self, record: Record) -> Record {
+        let aborted = self.record.aborted.clone();
+        Record { aborted, ..record }
     }
 
     /// Whether a new self-signed root may be brought in now, or what was given up begin again.
@@ -72,8 +74,10 @@ impl Conductor {
         is_plugged_in && self.record.next.is_none() && self.is_given_up()
     }
 
-    /// What is in the directory counts again: the look that follows begins.
-    pub(super) async fn resume(&mut self, now: SystemTime) -> Result<(), CaError> {
+    /// What is in the directory counts again: the look that follows begins, in that `manner`.
+    pub(super) async fn resume(&mut self, manner: Manner, now: SystemTime) -> Result<(), CaError> {
+        let mark = self.record.aborted.clone();
+        self.directory.wish = mark.map(|mark| Wish { mark, manner });
         let record = Record {
             aborted: None,
             ..self.record.clone()
@@ -82,16 +86,17 @@ impl Conductor {
         self.commit(record, now).await
     }
 
-    /// Puts `record` in force, in which `issuer` is tainted. With its key in use and nobody to give way to, a self-signed
-    /// CA brings a new root by itself; in the same step, so that no agent is told to distrust the one root that it knows.
-    pub(super) async fn turn_away_from(
+    /// Puts `record` in force, in which a signer was tainted. With a stolen key in use and nobody to give way to, a
+    /// self-signed CA brings a new root by itself; in the same step, so that no agent is left without a way to the CA.
+    pub(super) async fn turn_away(
         &mut self,
-        issuer: Fingerprint,
         record: Record,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let is_alone = record.active == issuer && record.next.is_none();
-        if !is_alone || matches!(self.authority.current().source(), Source::PluggedIn { .. }) {
+        let is_ours = |active: &Signer| active.origin == Origin::SelfSigned;
+        let is_stolen = |active: &Signer| active.tainted.is_some() && is_ours(active);
+        let needs_root = record.next.is_none() && record.active_signer().is_some_and(is_stolen);
+        if !needs_root {
             return self.commit(record, now).await;
         }
         let made = self.make_root(now)?;
@@ -109,8 +114,9 @@ impl Conductor {
         now: SystemTime,
     ) -> Result<(), CaError> {
         let record = record.introduce(self.admit(made, now)?, true, now)?;
+        let record = self.still_given_up(record.distribute(now)?);
         self.signers.put(made.clone());
-        self.commit(record.distribute(now)?, now).await
+        self.commit(record, now).await
     }
 
     /// Another self-signed root, which nobody has heard of yet.
@@ -131,7 +137,8 @@ impl Conductor {
             return self.commit(record, now).await;
         }
         let generation = self.dormant_or_new_root(now)?;
-        self.introduce(generation, true, now).await
+        let manner = self.directory.manner();
+        self.introduce_in(generation, manner, now).await
     }
 
     fn dormant_or_new_root(&mut self, now: SystemTime) -> Result<Generation, CaError> {

@@ -117,6 +117,7 @@ pub(super) fn describe(generation: &Generation, known: &[Certificate], now: Syst
         published: false,
         has_signed: false,
         auto_retire: false,
+        last_resort: false,
         tainted: None,
         deadline: None,
     }

@@ -102,6 +102,7 @@ pub(in crate::app) async fn open_ca(
     if let Some(replacement) = found.replacement {
         conductor.replace_lost(replacement, now).await?;
     }
+    conductor.destroy_pending();
     conductor.enact(now).await?;
     // The signer works: what else there is to do is tried again while it serves.
     conductor.finish_look(read, now).await;

@@ -67,6 +67,7 @@ mod tests {
             published: true,
             has_signed: true,
             auto_retire: false,
+            last_resort: false,
             tainted: None,
             deadline: None,
         };

@@ -9,6 +9,7 @@ use tracing::warn;
 use super::super::ca::CaError;
 use super::super::report;
 use super::Conductor;
+use super::manner::Manner;
 use crate::authority::Generation;
 use crate::authority::Source;
 use crate::authority::bundle::BundleError;
@@ -47,7 +48,8 @@ impl Conductor {
             let report = Box::new(loaded.report);
             return Err(BundleError::Refused { report }.into());
         }
-        let record = self.after_introducing(&loaded.generation, true, now)?;
+        let manner = self.directory.manner();
+        let record = self.after_introducing(&loaded.generation, manner, now)?;
         // Only what may come is copied, and it is copied before anything depends on it.
         if self.settings.keeps_copies {
             self.vault.keep(content, &issuer, now)?;
@@ -66,23 +68,35 @@ impl Conductor {
         auto: bool,
         now: SystemTime,
     ) -> Result<(), CaError> {
-        let record = match self.after_introducing(&generation, auto, now) {
+        let manner = Manner {
+            auto,
+            ..Manner::BY_ITSELF
+        };
+        self.introduce_in(generation, manner, now).await
+    }
+
+    /// The same, in that `manner`.
+    pub(super) async fn introduce_in(
+        &mut self,
+        generation: Generation,
+        manner: Manner,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
+        let record = match self.after_introducing(&generation, manner, now) {
             Ok(record) => record,
             Err(error) => {
                 self.discard(&generation);
                 return Err(error);
             }
         };
-        // Files that were given up stay so, whoever else comes.
-        let aborted = self.record.aborted.clone();
-        let record = Record { aborted, ..record };
+        let record = self.still_given_up(record);
         self.adopt(generation, record, now).await
     }
 
     fn after_introducing(
         &self,
         generation: &Generation,
-        auto: bool,
+        manner: Manner,
         now: SystemTime,
     ) -> Result<Record, CaError> {
         let signer = self.admit(generation, now)?;
@@ -90,13 +104,13 @@ impl Conductor {
             Some(_) => self.record.refresh(signer.clone(), now)?,
             None => self.record.clone(),
         };
-        match known.introduce(signer, auto, now) {
+        match known.introduce(signer, manner.auto, now) {
             // The same signer with other roots beside it, or nothing new at all.
             Err(Refusal::AlreadyActive { .. } | Refusal::AlreadyNext { .. }) => Ok(Record {
                 aborted: None,
                 ..known
             }),
-            introduced => Ok(introduced?),
+            introduced => Ok(manner.begin(introduced?, now)?),
         }
     }
 
@@ -141,6 +155,22 @@ impl Conductor {
         match super::store::read(&self.settings.data_dir) {
             Ok(Some(stored)) => stored.signer(issuer).is_some(),
             Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// What was made for a rotation and never put down, because a crash came before.
+    pub(super) fn destroy_pending(&mut self) {
+        let signers = self.record.signers.iter();
+        let held: Vec<Fingerprint> = signers.map(|signer| signer.issuer).collect();
+        match self_signed::remove_pending(&self.settings.data_dir, &mut self.state, &held) {
+            Ok(removed) => {
+                for issuer in removed {
+                    info!(%issuer, "a self-signed signer whose rotation never began was destroyed");
+                }
+            }
+            Err(error) => {
+                warn!(error = %report::chain_of(&error), "self-signed signers whose rotation never began are left");
+            }
         }
     }
 

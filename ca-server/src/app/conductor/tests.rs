@@ -189,6 +189,13 @@ fn start() -> Command {
     }
 }
 
+fn start_by_itself() -> Command {
+    Command::Start {
+        auto: true,
+        renew_within: None,
+    }
+}
+
 /// Nothing can be written under `name` from now on.
 fn block(dir: &Path, name: &str) -> PathBuf {
     let blocked = dir.join(format!(".{name}.new"));
@@ -359,7 +366,7 @@ async fn an_aborted_removal_stays_aborted_across_restarts_until_somebody_wants_i
         (conductor.next_origin(), figures(&conductor)),
         (None, before)
     );
-    conductor.order(start()).await.unwrap();
+    conductor.order(start_by_itself()).await.unwrap();
     let went = conductor.record.active_signer().unwrap().origin;
     assert_eq!(went, Origin::SelfSigned, "{:?}", conductor.record);
 }
@@ -383,7 +390,7 @@ async fn files_that_were_given_up_look_the_same_across_a_restart_and_begin_again
     assert_eq!((&before.0, before.3), (&old.loaded, false));
     let mut conductor = scene.open_again(conductor).await;
     assert_eq!((hashes(&conductor), conductor.record.next), (before, None));
-    conductor.order(start()).await.unwrap();
+    conductor.order(start_by_itself()).await.unwrap();
     assert_eq!(conductor.record.active, next);
 }
 
@@ -520,4 +527,188 @@ async fn a_list_that_is_about_to_end_is_told_and_more_so_when_it_has_ended() {
         let all = |warning: &String| warning.contains(word) && warning.contains("ca-crl.pem");
         assert!(warnings.iter().all(all), "{warnings:?}");
     }
+}
+
+fn taint(issuer: Fingerprint) -> Command {
+    Command::Taint {
+        issuer,
+        deadline: None,
+        renew_within: None,
+    }
+}
+
+fn distrusted(conductor: &Conductor) -> Vec<Fingerprint> {
+    let current = conductor.authority.current();
+    current.conditions().distrusted.clone()
+}
+
+/// The issuers whose certificates the listener may show, the preferred one first.
+fn shown(conductor: &Conductor) -> Vec<Fingerprint> {
+    let current = conductor.authority.current();
+    let signers = current.signers();
+    signers
+        .map(|signer| signer.issuer().fingerprint())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_way_out_of_a_stolen_key_is_shown_on_when_its_key_is_stolen_too() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    // Nobody would take a step by itself before all of this was seen.
+    conductor.settings.limits.fresh_ca = DAY;
+    let first = conductor.record.active_signer().unwrap().clone();
+    conductor.ask(taint(first.issuer)).await.unwrap();
+    let second = conductor.record.next_signer().unwrap().clone();
+    assert_eq!(distrusted(&conductor), [first.root]);
+    // The next step by itself would be to let go of it, for nobody holds a leaf here.
+    let loaded: Vec<Fingerprint> = conductor.signers.issuers().collect();
+    let record = conductor
+        .record
+        .taint(&second.issuer, (None, None), &loaded, now());
+    conductor.turn_away(record.unwrap(), now()).await.unwrap();
+    let third = conductor.record.next_signer().unwrap().issuer;
+    assert_eq!(shown(&conductor), [first.issuer, third, second.issuer]);
+    assert_eq!(distrusted(&conductor), [first.root, second.root]);
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert_eq!(shown(&conductor), [first.issuer, third]);
+}
+
+#[tokio::test]
+async fn a_way_out_of_a_stolen_key_is_shown_on_when_other_files_come() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    conductor.settings.limits.fresh_ca = DAY;
+    let first = conductor.record.active;
+    conductor.ask(taint(first)).await.unwrap();
+    let second = conductor.record.next.unwrap();
+    scene.put_files();
+    conductor.look().await;
+    let files = conductor.record.next.unwrap();
+    assert_eq!(conductor.next_origin(), Some(Origin::PluggedIn));
+    assert_eq!(shown(&conductor), [first, second], "the files are not out");
+    assert_eq!(distrusted(&conductor).len(), 1);
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert_eq!(shown(&conductor), [first, files], "it is known to all");
+}
+
+#[tokio::test]
+async fn files_that_were_given_up_stay_so_when_a_root_of_our_own_comes() {
+    for is_stolen in [false, true] {
+        let scene = Scene::new();
+        let mut conductor = scene.open().await;
+        scene.put_files();
+        conductor.look().await;
+        conductor.ask(Command::Abort).await.unwrap();
+        let command = match is_stolen {
+            true => taint(conductor.record.active),
+            false => start(),
+        };
+        conductor.ask(command).await.unwrap();
+        conductor.look().await;
+        let origins = conductor.record.signers.iter().map(|it| it.origin);
+        let origins: Vec<Origin> = origins.collect();
+        assert!(!origins.contains(&Origin::PluggedIn), "{origins:?}");
+        assert!(conductor.record.aborted.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_up_begins_again_as_the_operator_wants_it() {
+    let within = Some(Duration::from_secs(77));
+    for change in [Scene::put_files, Scene::take_files_away] {
+        let scene = Scene::new();
+        scene.put_files();
+        let mut conductor = scene.open().await;
+        change(&scene);
+        conductor.look().await;
+        conductor.look().await;
+        conductor.ask(Command::Abort).await.unwrap();
+        let by_hand = Command::Start {
+            auto: false,
+            renew_within: within,
+        };
+        conductor.order(by_hand).await.unwrap();
+        conductor.look().await;
+        conductor.bring_up_to_date(now()).await.unwrap();
+        let record = &conductor.record;
+        assert_eq!((record.auto, record.renew_within), (false, within));
+        assert_eq!(record.phase(), Phase::Distribute, "published, no more");
+        scene.put_files();
+        conductor.look().await;
+        let again = (conductor.record.auto, conductor.record.next_signer());
+        assert!(again.0 && again.1.is_some(), "of other files nobody spoke");
+    }
+}
+
+#[tokio::test]
+async fn a_root_that_was_made_and_never_put_down_goes_at_the_next_start() {
+    let scene = Scene::new();
+    let conductor = scene.open().await;
+    let before = scene.sets();
+    let _made = conductor.make_root(now()).unwrap();
+    assert_ne!(scene.sets(), before);
+    let mut conductor = scene.open_again(conductor).await;
+    assert_eq!(scene.sets(), before);
+    conductor.settings.limits.fresh_ca = DAY;
+    conductor.ask(start()).await.unwrap();
+    let with_next = scene.sets();
+    assert_ne!(with_next, before);
+    // As a crash leaves it between the record and the rest, and as a backup brings it.
+    fs::write(scene.data().join("ca.2").join("pending"), "").unwrap();
+    let conductor = scene.open_again(conductor).await;
+    assert_eq!(scene.sets(), with_next);
+    assert!(!scene.data().join("ca.2").join("pending").exists());
+    drop(conductor);
+}
+
+#[tokio::test]
+async fn the_keys_of_a_signer_that_was_withdrawn_do_not_outlive_a_crash() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    let before = scene.sets();
+    conductor.ask(start()).await.unwrap();
+    let (kept, set) = (scene.data().join("kept"), scene.data().join("ca.2"));
+    fs::create_dir(&kept).unwrap();
+    for name in names(&set, "") {
+        fs::copy(set.join(&name), kept.join(&name)).unwrap();
+    }
+    conductor.ask(Command::Abort).await.unwrap();
+    fs::rename(&kept, &set).unwrap();
+    let _conductor = scene.open_again(conductor).await;
+    assert_eq!(scene.sets(), before);
+}
+
+#[tokio::test]
+async fn a_next_signer_whose_key_is_gone_is_told_and_blocks_nothing() {
+    let scene = Scene::new();
+    let mut conductor = scene.open().await;
+    conductor.settings.keeps_copies = false;
+    conductor.settings.limits.fresh_ca = DAY;
+    scene.put_files();
+    conductor.look().await;
+    conductor.bring_up_to_date(now()).await.unwrap();
+    let next = conductor.record.next.unwrap();
+    scene.take_files_away();
+    let mut conductor = scene.open_again(conductor).await;
+    conductor.bring_up_to_date(now()).await.unwrap();
+    assert_eq!(conductor.record.next, Some(next));
+    let told = conductor.ask(Command::Report).await.unwrap();
+    let sentences = told.steps[0].obstacles.iter().map(ToString::to_string);
+    let sentences: Vec<String> = sentences.collect();
+    assert!(sentences[0].contains("is not here"), "{sentences:?}");
+    let refused = conductor.ask(Command::Activate { force: None }).await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("put its files back")
+    );
+    let issuer = conductor.record.active;
+    let loaded: Vec<Fingerprint> = conductor.signers.issuers().collect();
+    let record = conductor
+        .record
+        .taint(&issuer, (None, None), &loaded, now());
+    conductor.turn_away(record.unwrap(), now()).await.unwrap();
+    assert_eq!(distrusted(&conductor), [], "only the stolen one is shown");
 }

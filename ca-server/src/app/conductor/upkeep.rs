@@ -135,6 +135,7 @@ impl Seen {
             unrecorded_until: self.promises.unrecorded_until,
             hints_until: conductor.hints_until(),
             listed_roots: &[],
+            next_is_here: conductor.has_key_of_next(),
             limits: conductor.settings.limits,
         }
     }

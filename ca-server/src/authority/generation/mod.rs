@@ -99,7 +99,7 @@ impl Generation {
         Self {
             standing_by: StandingBy {
                 before: standing_by.before.into_iter().map(known).collect(),
-                next: standing_by.next.map(known),
+                next: standing_by.next.into_iter().map(known).collect(),
             },
             ..self.known_under(&roots)
         }
@@ -221,7 +221,8 @@ impl Generation {
         &self.conditions
     }
 
-    /// Every signer that somebody may know: those of before, the oldest first, the one that signs, and the next.
+    /// Every signer that somebody may know: those of before, the oldest first, the one that signs, the next, and
+    /// those that were to be.
     pub fn signers(&self) -> impl Iterator<Item = &Self> {
         let StandingBy { before, next } = &self.standing_by;
         let before = before.iter().map(AsRef::as_ref);

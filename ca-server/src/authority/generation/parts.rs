@@ -64,6 +64,6 @@ pub struct RenewBy {
 pub struct StandingBy {
     /// Leaves of before chain to them; the oldest first.
     pub before: Vec<Arc<Generation>>,
-    /// Leaves of soon will, and its roots are in the trust bundle.
-    pub next: Option<Arc<Generation>>,
+    /// Leaves of soon will, or were to: they never signed, and their roots are in the trust bundle; the next one first.
+    pub next: Vec<Arc<Generation>>,
 }

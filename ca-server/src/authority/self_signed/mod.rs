@@ -111,7 +111,7 @@ pub fn make_issuer(
         cross: before.cross(),
     };
     let made = make::issuer_under(under, trust_domain, now, entropy)?;
-    open(&number(&sets, &made, now)?, now).map(|loaded| loaded.generation)
+    number_pending(&sets, &made, now)
 }
 
 /// Makes another root and an issuing CA under it, and does not put them in force. Where there is a self-signed CA in
@@ -133,7 +133,7 @@ pub fn make_root(
         Some((root, make::root_key(root, pem).ok()?))
     });
     let made = make::root_and_issuer(trust_domain, before, now, entropy)?;
-    open(&number(&sets, &made, now)?, now).map(|loaded| loaded.generation)
+    number_pending(&sets, &made, now)
 }
 
 /// The signer in force and its root's key; `None` without either, or when the root is over: then a new root goes its way
@@ -198,6 +198,27 @@ pub fn destroy(
     sets.remove(issuer)
 }
 
+/// Removes signers, with their keys, that were made for a rotation that a crash cut off before it was put down: `held`
+/// does not name them. Only at a start is it sure that nobody is about to put one down.
+///
+/// # Errors
+/// Some may be left.
+pub fn remove_pending(
+    data_dir: &Path,
+    state: &mut State,
+    held: &[Fingerprint],
+) -> Result<Vec<Fingerprint>, SelfSignedError> {
+    let sets = Sets::of(data_dir);
+    let mut removed = Vec::new();
+    for (_set, issuer) in sets.pending()? {
+        if !held.contains(&issuer) && !sets.is_in_force(&issuer) {
+            destroy(data_dir, state, &issuer)?;
+            removed.push(issuer);
+        }
+    }
+    Ok(removed)
+}
+
 /// Removes signers, with their keys, that a crash left behind: those that nobody holds any more and whose root is one of
 /// `known`, also where the link still leads to one. A set of another root, which somebody put there, is left alone.
 ///
@@ -211,6 +232,7 @@ pub fn remove_leftovers(
 ) -> Result<Vec<Fingerprint>, SelfSignedError> {
     let sets = Sets::of(data_dir);
     sets.remove_half_removed()?;
+    sets.settle(held)?;
     let mut removed = Vec::new();
     for (issuer, root) in sets.signers()? {
         if !held.contains(&issuer) && known.contains(&root) {
@@ -307,14 +329,29 @@ pub enum SelfSignedError {
     State(#[from] StateError),
 }
 
+/// A set that nobody needs until a rotation to it was put down: a crash before leaves keys that the next start removes.
+fn number_pending(
+    sets: &Sets,
+    made: &Made,
+    now: SystemTime,
+) -> Result<Generation, SelfSignedError> {
+    let unfinished = write_checked(sets, made, now)?;
+    Sets::mark_pending(&unfinished)?;
+    open(&sets.number(&unfinished)?, now).map(|loaded| loaded.generation)
+}
+
 /// A set that would not load never gets a number.
 fn number(sets: &Sets, made: &Made, now: SystemTime) -> Result<PathBuf, SelfSignedError> {
+    sets.number(&write_checked(sets, made, now)?)
+}
+
+fn write_checked(sets: &Sets, made: &Made, now: SystemTime) -> Result<PathBuf, SelfSignedError> {
     let unfinished = sets.write(made)?;
     if let Err(error) = bundle::load(&unfinished, now) {
         sets.remove_unfinished()?;
         return Err(error.into());
     }
-    sets.number(&unfinished)
+    Ok(unfinished)
 }
 
 fn open(dir: &Path, now: SystemTime) -> Result<Loaded, SelfSignedError> {

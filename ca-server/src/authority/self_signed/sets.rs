@@ -98,6 +98,35 @@ impl Sets {
         Ok(unfinished)
     }
 
+    /// Marks what was written as made for a rotation that nobody put down yet.
+    pub(super) fn mark_pending(unfinished: &Path) -> Result<(), SelfSignedError> {
+        let path = unfinished.join(PENDING);
+        write_new(&path, PENDING_SAYS, 0o644).map_err(at(&path))?;
+        sync_dir(unfinished).map_err(at(unfinished))
+    }
+
+    /// Takes the mark from the sets of `held`, whose rotation was put down; fine where there is none.
+    pub(super) fn settle(&self, held: &[Fingerprint]) -> Result<(), SelfSignedError> {
+        for (set, issuer) in self.pending()? {
+            if held.contains(&issuer) {
+                let path = set.join(PENDING);
+                fs::remove_file(&path).map_err(at(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sets with the mark, and their issuing certificates.
+    pub(super) fn pending(&self) -> Result<Vec<(PathBuf, Fingerprint)>, SelfSignedError> {
+        let sets = self.numbers()?.into_iter().map(|number| self.set(number));
+        let marked = sets.filter(|set| set.join(PENDING).exists());
+        let named = marked.filter_map(|set| {
+            let issuer = first_in(&set.join("ca-cert.pem"))?;
+            Some((set, issuer))
+        });
+        Ok(named.collect())
+    }
+
     /// Gives what was written a number, and answers where it is now.
     pub(super) fn number(&self, unfinished: &Path) -> Result<PathBuf, SelfSignedError> {
         let number = self.numbers()?.into_iter().max().unwrap_or(0) + 1;
@@ -251,4 +280,6 @@ const LINK: &str = "ca";
 const NEW_LINK: &str = "ca.new-link";
 const NEW_SET: &str = "ca.new";
 const OLD_SET: &str = "ca.old";
+const PENDING: &str = "pending";
+const PENDING_SAYS: &[u8] = b"made for a rotation that had not begun: goes at the next start, unless rotation.json names it\n";
 const ROOT_KEY: &str = "root-key.pem";

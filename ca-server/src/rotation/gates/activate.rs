@@ -50,6 +50,9 @@ pub(super) fn rests_on_cross_certificate(record: &Record, evidence: &Evidence<'_
 fn own_obstacles(next: &Signer, evidence: &Evidence<'_>, clauses: Clauses) -> Vec<Obstacle> {
     let issuer = next.issuer;
     let mut obstacles = Vec::new();
+    if clauses.hold(Clause::KeyHere) && !evidence.next_is_here {
+        obstacles.push(Obstacle::KeyGone { issuer });
+    }
     if clauses.hold(Clause::Published) && !evidence.since.contains_key(&next.root) {
         obstacles.push(Obstacle::NotPublished {
             issuer,
@@ -111,7 +114,8 @@ fn relying_obstacles(
     obstacles
 }
 
-fn behind(needs: u64, evidence: &Evidence<'_>, clauses: Clauses) -> Vec<Obstacle> {
+/// Who uses no bundle of number `needs` or later, as far as can be told.
+pub(super) fn behind(needs: u64, evidence: &Evidence<'_>, clauses: Clauses) -> Vec<Obstacle> {
     let live = leaves::live(evidence, clauses);
     let behind = live.filter(|holding| !leaves::is_at(holding, needs, clauses));
     behind

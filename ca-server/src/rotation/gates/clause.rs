@@ -7,6 +7,8 @@
 pub(in crate::rotation) enum Clause {
     /// Activation: the root is in the trust bundle.
     Published,
+    /// Activation: the key is here.
+    KeyHere,
     /// Activation: the CA certificates are valid, and have been for a while.
     Fresh,
     /// Activation: nothing of the signer is over.
@@ -29,6 +31,8 @@ pub(in crate::rotation) enum Clause {
     NoLiveLeaf,
     /// Retirement: where lists cover the signer, or its key is stolen, none of its own leaves lives.
     NoLeafOfItsOwn,
+    /// Retirement: a way out of a stolen key stays until all know another one.
+    WayOut,
     /// A leaf is dead only when it is on slow clocks too.
     Margin,
     /// Only the leaf that was recorded last tells that the earlier ones are gone.

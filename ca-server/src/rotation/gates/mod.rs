@@ -8,6 +8,7 @@ mod clause;
 mod leaves;
 mod publish;
 mod retire;
+mod way_out;
 
 use std::time::SystemTime;
 

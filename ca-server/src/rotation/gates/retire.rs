@@ -10,6 +10,7 @@ use super::Obstacle;
 use super::Record;
 use super::Signer;
 use super::leaves;
+use super::way_out;
 use crate::ledger::Holding;
 
 pub(super) fn obstacles(
@@ -30,6 +31,7 @@ pub(super) fn obstacles(
     if clauses.hold(Clause::Unrecorded) {
         obstacles.extend(leaves::unrecorded(signer, evidence));
     }
+    obstacles.extend(way_out::obstacles(record, signer, evidence, clauses));
     let remaining = remaining(record, issuer);
     let mut leaving = signer.roots.clone();
     leaving.retain(|root| !remaining.contains(root));

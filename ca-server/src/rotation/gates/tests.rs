@@ -201,6 +201,34 @@ const ACTIVATION_REFUSED: &[Refused] = &[
 ];
 
 #[test]
+fn nothing_activates_without_its_key_and_others_retire_meanwhile() {
+    let mut world = World {
+        next_is_here: false,
+        ..World::default()
+    };
+    let mut ending = distributed();
+    first(&mut ending).not_after = at(1);
+    for record in [distributed(), ending] {
+        let gate = activate_by(&record, &world.evidence(), Clauses::ALL);
+        assert_eq!(kinds(&gate), ["KeyGone"]);
+        assert!(
+            activate_by(
+                &record,
+                &world.evidence(),
+                Clauses::without(Clause::KeyHere)
+            )
+            .is_open()
+        );
+        assert_eq!(crate::rotation::due(&record, &world.evidence()), None);
+    }
+    world.since.insert(root('C'), 7);
+    let record = draining().introduce(signer('C'), true, at(0)).unwrap();
+    let record = record.distribute(at(0)).unwrap();
+    let due = crate::rotation::due(&record, &world.evidence());
+    assert_eq!(due, Some(crate::rotation::Step::Retire(issuer('A'))));
+}
+
+#[test]
 fn activation_waits_for_everything_that_would_break() {
     each_clause_alone_refuses(distributed, activate_by, ACTIVATION_REFUSED);
 }
@@ -544,6 +572,70 @@ const RETIREMENT_REFUSED: &[Refused] = &[
 #[test]
 fn retirement_waits_for_everything_that_would_break() {
     each_clause_alone_refuses(draining, retire_first, RETIREMENT_REFUSED);
+}
+
+const WAY_OUT_REFUSED: &[Refused] = &[
+    (
+        "somebody may know only the way out",
+        |_, w| {
+            w.holdings
+                .push(held(leaf('B', 6, at(2 * HOUR)), (1, 'B'), Some(says(6, 1))));
+        },
+        "Behind",
+        Clause::WayOut,
+    ),
+    (
+        "the one that signs is stolen too",
+        |r, _| next(r).tainted = Some(at(0)),
+        "NothingPrepared",
+        Clause::WayOut,
+    ),
+    (
+        "the other root is not out",
+        |_, w| w.since.retain(|known, _| *known != root('B')),
+        "NotPublished",
+        Clause::WayOut,
+    ),
+    (
+        "the other one is not valid yet",
+        |r, _| next(r).not_before = at(2 * HOUR),
+        "NotYetValid",
+        Clause::WayOut,
+    ),
+];
+
+/// B signs, and A never did: it was a way out.
+fn withdrawn() -> Record {
+    let mut record = draining();
+    let first = first(&mut record);
+    (first.has_signed, first.last_resort) = (false, true);
+    record
+}
+
+#[test]
+fn a_way_out_stays_until_all_know_another_one() {
+    each_clause_alone_refuses(withdrawn, retire_first, WAY_OUT_REFUSED);
+    open_after(
+        withdrawn,
+        |record, evidence| retire_first(record, evidence, Clauses::ALL),
+        &[(
+            "all know the other",
+            |_, w| {
+                w.holdings
+                    .push(held(leaf('B', 6, at(2 * HOUR)), (1, 'B'), Some(says(7, 1))));
+            },
+            Opening::Evidence,
+        )],
+    );
+}
+
+#[test]
+fn no_deadline_takes_the_only_way_out() {
+    let mut record = withdrawn();
+    next(&mut record).tainted = Some(at(0));
+    (first(&mut record).tainted, first(&mut record).deadline) = (Some(at(0)), Some(at(1)));
+    let gate = retire_first(&record, &World::default().evidence(), Clauses::ALL);
+    assert_eq!(kinds(&gate), ["NothingPrepared"]);
 }
 
 const RETIREMENT_OPEN: &[Opened] = &[

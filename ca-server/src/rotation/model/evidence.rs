@@ -79,6 +79,7 @@ impl Shown {
             unrecorded_until: self.unrecorded_until,
             hints_until: self.hints_until,
             listed_roots: &self.listed,
+            next_is_here: true,
             limits: Limits {
                 default_ttl: 2 * TICK,
                 max_ttl: 2 * TICK,

@@ -118,6 +118,7 @@ impl Records {
             published: false,
             has_signed: false,
             auto_retire: false,
+            last_resort: false,
             tainted: None,
             deadline: None,
         }

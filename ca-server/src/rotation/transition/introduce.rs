@@ -40,6 +40,7 @@ impl Record {
                 published: false,
                 has_signed: false,
                 auto_retire: false,
+                last_resort: false,
                 tainted: None,
                 deadline: None,
                 ..signer
@@ -161,6 +162,7 @@ impl Signer {
             published: self.published,
             has_signed: self.has_signed,
             auto_retire: self.auto_retire,
+            last_resort: self.last_resort,
             tainted: self.tainted,
             deadline: self.deadline,
             ..newer

@@ -42,11 +42,22 @@ impl Record {
         self.journal.drain(..surplus);
     }
 
-    /// The next signer steps back: it drains if it ever signed, else it is gone.
+    /// The next signer steps back: it drains if it ever signed, else it is gone. Where it was the way out of a stolen
+    /// key it drains too, for agents may have stopped trusting all others; it goes by its gate.
     fn withdraw_next(&mut self) -> Option<Fingerprint> {
         let next = self.next.take()?;
-        self.signers
-            .retain(|signer| signer.issuer != next || signer.has_signed);
+        let is_stolen = self.active_signer().is_some_and(|it| it.tainted.is_some());
+        let signer = self.signer_mut(&next)?;
+        if is_stolen && signer.published {
+            signer.last_resort = true;
+            signer.auto_retire = true;
+        }
+        if signer.has_signed || signer.last_resort {
+            return Some(next);
+        }
+        let gone = signer.clone();
+        self.signers.retain(|signer| signer.issuer != next);
+        self.let_go_of_own_root(&gone);
         Some(next)
     }
 
@@ -62,6 +73,7 @@ impl Record {
         if let Some(signer) = self.signer_mut(&issuer) {
             signer.published = true;
             signer.has_signed = true;
+            signer.last_resort = false;
         }
         self.active = issuer;
         self.renewal_put_off = None;
@@ -71,9 +83,11 @@ impl Record {
 
     /// Agents are told to renew when there is something to renew away from, and not before.
     fn advise_renewal(&mut self, now: SystemTime) {
-        let from_tainted = self.draining().any(|signer| signer.tainted.is_some());
-        let wanted = self.renew_within.is_some() || from_tainted;
-        if self.draining().next().is_some() && wanted {
+        let is_reason = |signer: &Signer| {
+            let is_asked_for = self.renew_within.is_some() || signer.tainted.is_some();
+            signer.has_signed && is_asked_for
+        };
+        if self.draining().any(is_reason) {
             self.renew_since = Some(now);
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::rotation::Candidate;
+use crate::rotation::Origin;
 use crate::rotation::Phase;
+use crate::rotation::due;
 use crate::rotation::fixtures::*;
 use crate::rotation::publish;
 
@@ -297,7 +299,10 @@ fn who_is_tainted_gives_way() {
         .unwrap();
     assert_eq!(shape(&signing), (issuer('A'), None, "AB".to_owned()));
     assert_eq!(
-        (signing.renew_since, signing.distrusted_roots(&[], at(1))),
+        (
+            signing.renew_since,
+            signing.distrusted_roots(&here(&all()), at(1))
+        ),
         (Some(at(1)), vec![root('B')])
     );
 
@@ -336,34 +341,6 @@ fn who_is_tainted_gives_way_to_nobody_whose_key_is_not_here() {
     assert_eq!((tainted.tainted, record.auto), (Some(at(1)), true));
     let away = record.introduce(signer('C'), true, at(2)).unwrap();
     assert_eq!(away.next, Some(issuer('C')));
-}
-
-#[test]
-fn a_root_is_distrusted_as_soon_as_agents_know_another_one() {
-    let mut world = World::default();
-    world.since.insert(root('B'), 7);
-    let alone = steady().taint(&issuer('A'), (None, None), &all(), at(1));
-    let record = alone.unwrap();
-    assert_eq!(record.distrusted_roots(&[], at(1)), []);
-    let record = record.introduce(signer('B'), true, at(2)).unwrap();
-    assert_eq!(record.distrusted_roots(&[], at(2)), []);
-    let record = record.distribute(at(2)).unwrap();
-    assert_eq!(record.distrusted_roots(&[], at(2)), [root('A')]);
-    let record = record.activate(&world.evidence(), None, at(3)).unwrap();
-    assert_eq!(record.distrusted_roots(&[], at(3)), [root('A')]);
-    // Where A's root is B's, certified once more, agents would distrust both.
-    assert_eq!(record.distrusted_roots(&[root('A'), root('B')], at(3)), []);
-}
-
-#[test]
-fn a_next_signer_that_is_not_valid_yet_is_no_way_out() {
-    let tainted = steady().taint(&issuer('A'), (None, None), &all(), at(1));
-    let mut next = signer('B');
-    next.not_before = at(9);
-    let record = tainted.unwrap().introduce(next, true, at(2)).unwrap();
-    let record = record.distribute(at(2)).unwrap();
-    assert_eq!(record.distrusted_roots(&[], at(8)), []);
-    assert_eq!(record.distrusted_roots(&[], at(9)), [root('A')]);
 }
 
 #[test]
@@ -519,4 +496,77 @@ fn the_journal_keeps_the_last_hundred() {
     }
     assert_eq!(record.journal.len(), 100);
     assert_eq!(record.journal.last().unwrap().at, at(69));
+}
+
+#[test]
+fn a_way_out_of_a_stolen_key_that_is_withdrawn_stays_until_all_know_another_one() {
+    let stolen = distributed().taint(&issuer('A'), (None, None), &all(), at(1));
+    let stolen = stolen.unwrap();
+    let tainted = stolen.taint(&issuer('B'), (None, None), &all(), at(2));
+    let tainted = tainted.unwrap();
+    assert_eq!(shape(&tainted), (issuer('A'), None, "AB".to_owned()));
+    let mut world = World::default();
+    world.holdings.push(leaf('A', 7, at(9 * HOUR)));
+    assert_eq!(due(&tainted, &world.evidence()), None);
+    for before in [stolen, tainted] {
+        let record = before.introduce(signer('C'), true, at(3)).unwrap();
+        assert_eq!(record.next, Some(issuer('C')));
+        assert!(record.roots(&[]).contains(&root('B')));
+        let record = record.distribute(at(4)).unwrap();
+        world.since = HashMap::from([(root('A'), 5), (root('B'), 7), (root('C'), 8)]);
+        let mut signs = record.clone();
+        (signs.active, signs.next) = (issuer('C'), None);
+        for record in [record, signs] {
+            let kept = record.retire(&issuer('B'), &world.evidence(), None, at(5));
+            assert!(matches!(kept, Err(Refusal::GateShut { .. })), "{kept:?}");
+            let mut later = World::default();
+            later.since.clone_from(&world.since);
+            later.holdings.push(leaf('A', 8, at(9 * HOUR)));
+            let gone = record.retire(&issuer('B'), &later.evidence(), None, at(5));
+            assert!(gone.unwrap().dropped_roots.contains(&root('B')));
+        }
+    }
+}
+
+#[test]
+fn nobody_renews_away_from_a_signer_that_never_signed() {
+    let stolen = distributed().taint(&issuer('A'), (None, None), &all(), at(1));
+    let tainted = stolen
+        .unwrap()
+        .taint(&issuer('B'), (None, None), &all(), at(2));
+    let hasty = tainted.unwrap().hasten(Duration::from_secs(9), at(3));
+    assert_eq!(hasty.renew_since, None);
+}
+
+/// How a signer that waits is withdrawn.
+type End = fn(&Record) -> Result<Record, Refusal>;
+
+#[test]
+fn a_root_of_our_own_that_signed_nothing_is_let_go_of_and_no_other_is() {
+    let ours = Signer {
+        origin: Origin::SelfSigned,
+        ..signer('B')
+    };
+    let waiting = |next: Signer| steady().introduce(next, true, at(0)).unwrap();
+    let ends: [End; 3] = [
+        |record| record.abort(None, at(1)),
+        |record| record.introduce(signer('C'), true, at(1)),
+        |record| record.taint(&issuer('B'), (None, None), &all(), at(1)),
+    ];
+    let mut shared = ours.clone();
+    (shared.root, shared.roots) = (root('A'), vec![root('A')]);
+    for end in ends {
+        let dropped = |next: Signer| end(&waiting(next)).unwrap().dropped_roots;
+        assert_eq!(dropped(ours.clone()), [root('B')]);
+        assert_eq!(dropped(signer('B')), [], "it may have signed elsewhere");
+        assert_eq!(dropped(shared.clone()), [], "another one has it");
+        let mut signed = waiting(ours.clone());
+        signed.signers[1].has_signed = true;
+        assert_eq!(end(&signed).unwrap().dropped_roots, [], "it signed");
+    }
+    let again = waiting(ours.clone()).abort(None, at(1)).unwrap();
+    assert_eq!(
+        again.introduce(ours, true, at(2)).unwrap().dropped_roots,
+        []
+    );
 }
