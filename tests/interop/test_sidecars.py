@@ -237,6 +237,7 @@ def test_how_long_a_certificate_takes_from_the_ca_to_envoy(start, pair):
             print(f"{low:4} to {low + 10:4} ms  {count:4}  {'#' * count}")
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 @pytest.mark.parametrize("certs", [None, SAMPLE_SHAPE])
 def test_the_sample_runs(certs):
     settings = {"ENVOY": str(ENVOY), "SIGNET_BIN": str(BIN)} | ({"CERTS": str(certs)} if certs else {})
