@@ -74,6 +74,7 @@ class Workload:
         wait_for(LIMIT, lambda: self.parents[-1].poll() is not None, "the end of the Envoy before")
 
     def _begin(self, *base):
+        self.begun = time.monotonic()
         with open(self.work / "envoy.log", "ab") as log:
             self.envoy = subprocess.Popen(
                 [ENVOY, "-c", self.work / "envoy.json", "--concurrency", "1", "-l", "warning", "--restart-epoch", str(self.epoch),
@@ -85,6 +86,9 @@ class Workload:
 
     def is_ready(self):
         return Sidecars.admin(self.admin, "/ready") == b"LIVE\n"
+
+    def has_admin(self):
+        return Sidecars.admin(self.admin, "/ready") is not None
 
     def stats(self, part):
         stats = json.loads(Sidecars.admin(self.admin, f"/stats?format=json&filter={part}"))["stats"]

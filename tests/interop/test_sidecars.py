@@ -12,7 +12,7 @@ import time
 import pytest
 from conftest import BIN
 from envoys import ask
-from meshes import LIMIT, Pair, Presented, Requests, listens, spiffe
+from meshes import LIMIT, Pair, Presented, Requests, Workload, listens, spiffe
 from peers import wait_for
 from test_envoy import ENVOY
 from test_envoy_modes import MODES, nameless
@@ -86,6 +86,23 @@ def test_each_mode_lets_in_whom_it_should_and_looks_so_from_outside(server, pair
         capture_output=True, text=True)
     expected = {"strict": ("strict", 0), "permissive": ("permissive", 3), "disable": ("disabled", 4)}[mode]
     assert (json.loads(check.stdout)["targets"][0]["mode"], check.returncode) == expected, check.stdout
+
+
+def test_an_envoy_that_stood_long_before_its_agent_hears_it_soon(server, tmp_path):
+    workload = Workload(server, tmp_path, "cart")
+    try:
+        workload.describe("--mtls", "permissive", "--listen", f"127.0.0.1:{workload.port}", "--upstream", workload.application.address)
+        workload.start_envoy()
+        wait_for(LIMIT, lambda: workload.has_admin(), "Envoy's admin port")
+        wait_for(LIMIT, lambda: sum(workload.stats("sds-grpc.upstream_cx_connect_fail").values()) > 20, "Envoy to have failed often")
+        assert not listens(workload.port), "it lets callers in without a certificate"
+        begun = time.monotonic()
+        workload.start_agent()
+        there = time.monotonic()
+        wait_for(LIMIT, lambda: isinstance(ask(workload.port), dict), "the first request")
+        print(f"\nafter {begun - workload.begun:.1f} s without an agent: heard {time.monotonic() - there:.1f} s after it was there")
+    finally:
+        workload.stop()
 
 
 def openssl(*args, **kwargs):
