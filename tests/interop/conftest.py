@@ -31,14 +31,24 @@ class Server:
         (work / "issuers.yaml").write_text(
             f"- issuer: {ISSUER}\n  audiences: [{AUDIENCE}]\n  jwks_file: {work}/jwks.json\n"
         )
-        self.process = subprocess.Popen(
-            [BIN / "ca-server", "serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0",
-             "--log-format", "json", "--data-dir", self.data, "--issuers", work / "issuers.yaml",
-             "--root-ca-dir", root_ca_dir or work / "none", *flags],
-            stderr=subprocess.PIPE, text=True)
-        self.grpc_addr = self._wait_for("grpc")
-        self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
+        self.log = work / "server.log"
+        self.command = [BIN / "ca-server", "serve", "--log-format", "json", "--data-dir", self.data, "--issuers",
+                        work / "issuers.yaml", "--root-ca-dir", root_ca_dir or work / "none", *flags]
+        self.grpc_addr = self.http_addr = "127.0.0.1:0"
+        self.launch()
         self.roots = self.fetch_roots()
+
+    def launch(self):
+        """Starts it, where it was before if it was."""
+        self.process = subprocess.Popen(
+            [*self.command, "--grpc-addr", self.grpc_addr, "--http-addr", self.http_addr], stderr=subprocess.PIPE, text=True)
+        self.grpc_addr = self._wait_for("grpc")
+        with open(self.log, "ab") as log:
+            self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=log)
+
+    def events(self):
+        """What it logged since it listened."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
 
     def _wait_for(self, key):
         lines = []

@@ -31,6 +31,8 @@ class Application(http.server.ThreadingHTTPServer):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Header and body in one piece: else Nagle holds the second back until the first is acknowledged.
+        wbufsize = -1
 
         def do_GET(self):
             body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()

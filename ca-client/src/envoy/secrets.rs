@@ -23,7 +23,11 @@ pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
             "api_type": "GRPC",
             "transport_api_version": "V3",
             "set_node_on_first_message_only": true,
-            "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
+            "grpc_services": [{"envoy_grpc": {
+                "cluster_name": SDS_CLUSTER,
+                // Else an Envoy that started long before its agent stays deaf for up to half a minute more.
+                "retry_policy": {"retry_back_off": {"base_interval": "0.5s", "max_interval": "2s"}},
+            }}],
         }}),
         // Looked at again at each swap of the agent's files: Envoy gives up on files that were not there at its start.
         Secrets::Files { certs, secrets, .. } => json!({"path_config_source": {

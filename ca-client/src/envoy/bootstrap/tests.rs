@@ -141,3 +141,15 @@ fn every_connection_over_tls_has_an_end() {
         }
     }
 }
+
+#[test]
+fn envoy_asks_for_secrets_again_within_seconds_when_the_agent_was_away() {
+    for name in [secrets::LEAF, secrets::ROOTS] {
+        let printed = secrets::reference(&Secrets::Socket(PathBuf::from("/run/sds")), name);
+        let retried = printed.pointer(
+            "/sds_config/api_config_source/grpc_services/0/envoy_grpc/retry_policy/retry_back_off",
+        );
+        let expected = json!({"base_interval": "0.5s", "max_interval": "2s"});
+        assert_eq!(retried, Some(&expected), "{name}");
+    }
+}
