@@ -14,7 +14,9 @@ use ca_client::agent::Renewal;
 use ca_client::agent::RenewalError;
 use ca_client::files;
 use ca_client::files::Combined;
+use ca_client::files::FileAccess;
 use ca_client::files::FilesError;
+use ca_client::files::PasswordError;
 use ca_client::health::Health;
 use ca_client::sds::SdsSocket;
 use ca_client::sds::SdsSocketError;
@@ -93,6 +95,13 @@ pub(crate) enum AgentError {
         /// The output directory.
         out: std::path::PathBuf,
     },
+    /// The PKCS#12 files cannot be written.
+    #[error("--pkcs12-password-file cannot be used")]
+    Password {
+        /// Why not.
+        #[from]
+        source: PasswordError,
+    },
     /// Certificates would not be renewed within their life.
     #[error("the grace period does not fit")]
     Renewal {
@@ -145,7 +154,8 @@ impl AgentError {
             | Self::SdsSocket { .. }
             | Self::TokenFromStdin => true,
             Self::Settings(error) => error.is_usage(),
-            Self::Files { .. }
+            Self::Files { source } => source.is_usage(),
+            Self::Password { .. }
             | Self::Listen { .. }
             | Self::SdsInTheWay { .. }
             | Self::Signals { .. } => false,
@@ -173,11 +183,7 @@ fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentE
     request.check()?;
     let hook = hook(options)?;
     refuse_the_impossible(ca, &out)?;
-    let combined = options
-        .combined
-        .as_ref()
-        .map(|path| Combined::new(path, ca.key_mode, ca.key_owner.unwrap_or_default()));
-    let output = Output::open(&out, fetch::output_options(ca), combined)?;
+    let output = output(options, &out)?;
     let share = 1.0 - options.grace_period_ratio;
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
     let mut builder = Agent::builder(request)
@@ -197,6 +203,29 @@ fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentE
         builder = builder.hook(hook);
     }
     Ok(builder.build())
+}
+
+/// The set of files, and the combined one, which may have permissions and an owner of its own too.
+fn output(options: &AgentOptions, out: &Path) -> Result<Output, AgentError> {
+    let files = &options.ca.files;
+    let mut wanted = fetch::output_options(files)?;
+    let Some(path) = &options.combined else {
+        return Ok(Output::open(out, wanted, None)?);
+    };
+    let (mut mode, mut owner) = (files.key_mode, files.key_owner);
+    let of_the_set: Vec<&str> = wanted.wanted().collect();
+    let is_combined =
+        |it: &FileAccess| Path::new(&it.name) == path && !of_the_set.contains(&it.name.as_str());
+    for exception in wanted.exceptions.extract_if(.., |it| is_combined(it)) {
+        mode = exception.mode.unwrap_or(mode);
+        owner = exception.owner.or(owner);
+    }
+    if mode & 0o007 != 0 {
+        let path = path.display();
+        tracing::warn!("everybody on this machine may read the private key in {path}");
+    }
+    let combined = Combined::new(path, mode, owner.unwrap_or_default());
+    Ok(Output::open(out, wanted, Some(combined))?)
 }
 
 /// What would wait for ever for something that nobody is going to give.

@@ -22,10 +22,13 @@ use ca_client::files;
 use ca_client::files::Existing;
 use ca_client::files::FilesError;
 use ca_client::files::OutputOptions;
+use ca_client::files::PasswordError;
+use ca_client::files::StorePassword;
 use zeroize::Zeroizing;
 
 use crate::cli::CaOptions;
 use crate::cli::FetchOptions;
+use crate::cli::FilesOptions;
 use crate::report::Report;
 use crate::trust_choice;
 use crate::trust_choice::TrustChoiceError;
@@ -43,11 +46,11 @@ pub(crate) async fn run(options: FetchOptions) -> Result<(), FetchError> {
         false => client,
     };
     let client = client.build()?;
-    let output = OutputDir::open(&out, output_options(ca))?;
+    let output = OutputDir::open(&out, output_options(&ca.files)?)?;
     let enrolled = fetch(&client, options.attempts).await?;
     let now = SystemClock.now();
     output.write_enrolled(&enrolled, now)?;
-    Report::new(&enrolled.svid, &out, now)
+    Report::new(&enrolled.svid, &output, now)
         .print(options.output)
         .map_err(|source| FetchError::Print { source })
 }
@@ -101,6 +104,13 @@ pub(crate) enum FetchError {
         /// The output directory.
         out: PathBuf,
     },
+    /// The PKCS#12 files cannot be written.
+    #[error("--pkcs12-password-file cannot be used")]
+    Password {
+        /// Why not.
+        #[from]
+        source: PasswordError,
+    },
     /// The result could not be printed; the files are written.
     #[error("the files are written, but the result cannot be printed")]
     Print {
@@ -128,9 +138,10 @@ impl FetchError {
         match self {
             Self::Build { .. } | Self::Missing { .. } | Self::NoCredential { .. } => true,
             Self::Trust { source } => matches!(source, TrustChoiceError::Nothing { .. }),
+            Self::Files { source } => source.is_usage(),
             Self::Ca { .. }
             | Self::Expired { .. }
-            | Self::Files { .. }
+            | Self::Password { .. }
             | Self::Print { .. }
             | Self::StandardInput { .. } => false,
         }
@@ -145,11 +156,17 @@ pub(crate) fn required<T: Clone>(
     value.clone().ok_or(FetchError::Missing { flag, variable })
 }
 
-pub(crate) fn output_options(options: &CaOptions) -> OutputOptions {
-    if options.key_mode & 0o007 != 0 {
-        tracing::warn!("--key-mode lets everybody on this machine read the private key");
-    }
-    OutputOptions {
+/// Which files are wanted.
+///
+/// # Errors
+/// When the password of the PKCS#12 files cannot be had.
+pub(crate) fn output_options(options: &FilesOptions) -> Result<OutputOptions, PasswordError> {
+    let stores = match &options.pkcs12_password_file {
+        Some(path) => Some(StorePassword::from_file(path)?),
+        None => options.pkcs12.then(StorePassword::customary),
+    };
+    let exceptions = options.file_mode.iter().chain(&options.file_owner);
+    let output = OutputOptions {
         key_mode: options.key_mode,
         cert_mode: options.cert_mode,
         existing: match options.replace {
@@ -158,8 +175,15 @@ pub(crate) fn output_options(options: &CaOptions) -> OutputOptions {
         },
         key_owner: options.key_owner.unwrap_or_default(),
         cert_owner: options.cert_owner.unwrap_or_default(),
+        exceptions: exceptions.cloned().collect(),
         names: options.names,
+        chain_without_root: options.chain_without_root,
+        stores,
+    };
+    for name in output.exposed() {
+        tracing::warn!("everybody on this machine may read the private key in {name}");
     }
+    Ok(output)
 }
 
 fn credential(options: &CaOptions, out: &Path, now: SystemTime) -> Result<Credential, FetchError> {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use ca_client::OutputDir;
 use ca_client::Svid;
-use ca_client::files;
 use serde::Serialize;
 
 use crate::cli::OutputFormat;
@@ -30,11 +30,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(svid: &Svid, out: &Path, now: SystemTime) -> Self {
+    pub(crate) fn new(svid: &Svid, out: &OutputDir, now: SystemTime) -> Self {
         let utc = |time| humantime::format_rfc3339_seconds(time).to_string();
         let remaining = svid.not_after().duration_since(now).unwrap_or_default();
-        let cert_chain = out.join(files::CERT_CHAIN);
-        let root_cert = out.join(files::ROOT_CERT);
+        let names = out.options().names;
+        let at = |name| out.path().join(name);
+        let (cert_chain, root_cert) = (at(names.chain()), at(names.roots()));
         Self {
             spiffe_id: svid.spiffe_id().to_string(),
             serial: svid.serial(),
@@ -48,7 +49,7 @@ impl Report {
                 quoted(&cert_chain)
             ),
             cert_chain,
-            key: out.join(files::KEY),
+            key: at(names.key()),
             root_cert,
         }
     }

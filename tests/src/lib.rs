@@ -27,6 +27,7 @@ pub mod poll;
 pub mod relay;
 pub mod rotation;
 pub mod scene;
+pub mod stores;
 pub mod stranger;
 pub mod tracer;
 pub mod witness;

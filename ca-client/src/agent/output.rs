@@ -45,7 +45,7 @@ impl Output {
         combined: Option<Combined>,
     ) -> Result<Self, FilesError> {
         let path = dir.into();
-        let dir = OutputDir::open(&path, options)?;
+        let dir = OutputDir::open(&path, options.clone())?;
         if let Some(combined) = &combined {
             combined.refuse_names_of(&dir)?;
             combined.probe()?;
@@ -111,7 +111,8 @@ impl Output {
         }
         let svid = files::stored(&self.path).ok().flatten()?;
         let combined = self.combined.as_ref();
-        let is_whole = combined.is_none_or(|combined| combined.holds(&svid));
+        let is_whole = self.options.are_in(&self.path)
+            && combined.is_none_or(|combined| combined.holds(&svid));
         is_whole.then(|| svid.not_after())
     }
 
@@ -207,7 +208,7 @@ impl Output {
         if self.held_dir().is_err() {
             // The lock of the old directory goes with it.
             self.dir = None;
-            self.dir = Some(OutputDir::open(&self.path, self.options)?);
+            self.dir = Some(OutputDir::open(&self.path, self.options.clone())?);
         }
         let written = match &self.dir {
             Some(dir) => dir.write_with(svid, bundle, now),

@@ -16,7 +16,7 @@ pub(crate) struct AgentOptions {
     #[command(flatten)]
     pub(crate) ca: CaOptions,
 
-    /// One more file, with private key and chain together, replaced in one step (mode --key-mode)
+    /// One more file, with private key and chain together, replaced in one step (--key-mode, --key-owner; --file-mode FILE=MODE)
     #[arg(long, value_name = "FILE")]
     pub(crate) combined: Option<PathBuf>,
 
@@ -94,6 +94,9 @@ Examples:
 
   Tell nginx after each renewal:
     ca-client agent … --hook-signal HUP --hook-pid-file /run/nginx.pid
+
+  Keep a Java program's stores fresh (keystore.p12, alias workload, and truststore.p12):
+    ca-client agent … --pkcs12-password-file password --file-owner keystore.p12=1337
 
   Serve an Envoy of group 1337 by SDS (secrets default and ROOTCA):
     ca-client agent … --sds-socket /run/signet/sds.sock --sds-group 1337

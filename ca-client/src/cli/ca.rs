@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ca_client::CaAddress;
-use ca_client::files::FileNames;
-use ca_client::files::Owner;
 use proto::certificate::Fingerprint;
 use proto::spiffe::SpiffeId;
 
+use super::FilesOptions;
 use super::LogFormat;
 use super::values;
 
@@ -52,29 +51,8 @@ pub(crate) struct CaOptions {
     #[arg(long, env = "ISTIO_META_CLUSTER_ID", value_name = "ID")]
     pub(crate) cluster_id: Option<String>,
 
-    /// Replace files of these names that ca-client did not make
-    #[arg(long)]
-    pub(crate) replace: bool,
-
-    /// How the files are called: cert-chain.pem, key.pem and root-cert.pem, or tls.crt, tls.key and ca.crt
-    #[arg(long, value_name = "SET", default_value = "istio", value_parser = values::names)]
-    pub(crate) names: FileNames,
-
-    /// Permissions of the private key's file, octal
-    #[arg(long, value_name = "MODE", default_value = "0600", value_parser = values::mode)]
-    pub(crate) key_mode: u32,
-
-    /// Permissions of the certificates' files, octal
-    #[arg(long, value_name = "MODE", default_value = "0644", value_parser = values::mode)]
-    pub(crate) cert_mode: u32,
-
-    /// Whom the private key's file belongs to, in numbers; taken as it is if not given
-    #[arg(long, value_name = "UID[:GID]")]
-    pub(crate) key_owner: Option<Owner>,
-
-    /// Whom the certificates' files belong to, in numbers
-    #[arg(long, value_name = "UID[:GID]")]
-    pub(crate) cert_owner: Option<Owner>,
+    #[command(flatten)]
+    pub(crate) files: FilesOptions,
 
     /// How long connecting, and then the call, may each take
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]

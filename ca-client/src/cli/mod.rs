@@ -4,6 +4,7 @@ mod agent;
 mod ca;
 mod checks;
 mod envoy;
+mod files;
 mod mtls;
 mod settings;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use proto::settings_file::SettingsFileError;
 pub(crate) use agent::AgentOptions;
 pub(crate) use agent::StatusOptions;
 pub(crate) use ca::CaOptions;
+pub(crate) use files::FilesOptions;
 
 pub(crate) use self::checks::InspectOptions;
 pub(crate) use self::checks::ProfileName;
@@ -216,7 +218,7 @@ Which roots authenticate the CA:
   root-cert.pem that an earlier run wrote to --out. The two are never mixed, and a
   warning says when they have nothing in common.
 
-The files in --out are links through ..data, so that all three change at once.
+The files in --out are links through ..data, so that all of them change at once.
 RUST_LOG chooses what is logged on stderr (default: info).
 
 Exit codes: 0 written, 1 could not, 2 the command line or settings are wrong.";

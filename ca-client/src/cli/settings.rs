@@ -28,19 +28,20 @@ pub(super) fn as_defaults(
             path: path.to_owned(),
             reason,
         };
-        let [value] = values.as_slice() else {
+        let Some(flag) = flags.iter().find(|flag| flag.long == long) else {
+            return Err(refused(format!("'{key}' is not a setting")));
+        };
+        if values.len() != 1 && !flag.is_list {
             return Err(refused(format!(
                 "'{key}' takes one value, not {}",
                 values.len()
             )));
-        };
-        let Some(flag) = flags.iter().find(|flag| flag.long == long) else {
-            return Err(refused(format!("'{key}' is not a setting")));
-        };
-        check(&command, subcommand, flag, value).map_err(refused)?;
-        let value = value.clone();
+        }
+        for value in &values {
+            check(&command, subcommand, flag, value).map_err(refused)?;
+        }
         command = command.mut_subcommand(subcommand, |fetch| {
-            fetch.mut_arg(&flag.id, |arg| arg.default_value(value))
+            fetch.mut_arg(&flag.id, |arg| arg.default_values(values))
         });
     }
     Ok(command)
@@ -64,6 +65,8 @@ struct Flag {
     id: String,
     long: String,
     is_switch: bool,
+    /// It may be given again and again.
+    is_list: bool,
 }
 
 /// The flags that may stand in a settings file: all with a long name, but not the file itself.
@@ -77,10 +80,12 @@ fn flags(command: &Command, subcommand: &str) -> Vec<Flag> {
             let long = arg.get_long()?.to_owned();
             let id = arg.get_id().to_string();
             let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+            let is_list = matches!(arg.get_action(), ArgAction::Append);
             (long != "config" && long != "help").then_some(Flag {
                 id,
                 long,
                 is_switch,
+                is_list,
             })
         })
         .collect()

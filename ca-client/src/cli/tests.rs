@@ -19,7 +19,7 @@ fn the_definitions_are_consistent() {
 fn durations_carry_units_and_modes_are_octal() {
     let options = parsed(&["--ttl", "24h0m0s", "--key-mode", "0640"]).unwrap();
     assert_eq!(options.ca.ttl, Duration::from_secs(24 * 3600));
-    assert_eq!(options.ca.key_mode, 0o640);
+    assert_eq!(options.ca.files.key_mode, 0o640);
     let bad = [
         ["--ttl", "3600"],
         ["--timeout", "0s"],

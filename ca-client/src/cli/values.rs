@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use ca_client::files::FileAccess;
 use ca_client::files::FileNames;
+use ca_client::files::OwnerError;
 
 /// Permission bits in octal, as chmod takes them.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
@@ -16,6 +18,37 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| {
             "expected permissions in octal that let the owner read, such as 0600".to_owned()
         })
+}
+
+/// A file's name and its permission bits.
+pub(super) fn file_mode(text: &str) -> Result<FileAccess, String> {
+    let (name, bits) = named(text, "MODE, such as key.pem=0640")?;
+    Ok(FileAccess {
+        name,
+        mode: Some(mode(bits)?),
+        owner: None,
+    })
+}
+
+/// A file's name and whom it belongs to.
+pub(super) fn file_owner(text: &str) -> Result<FileAccess, String> {
+    let (name, owner) = named(text, "UID[:GID], such as key.pem=1337:1337")?;
+    let owner = owner
+        .parse()
+        .map_err(|error: OwnerError| error.to_string())?;
+    Ok(FileAccess {
+        name,
+        mode: None,
+        owner: Some(owner),
+    })
+}
+
+/// `NAME=VALUE`; a file's name may have the sign in it, a value has not.
+fn named<'a>(text: &'a str, value: &str) -> Result<(String, &'a str), String> {
+    match text.rsplit_once('=') {
+        Some((name, given)) if !name.is_empty() => Ok((name.to_owned(), given)),
+        _ => Err(format!("expected NAME={value}")),
+    }
 }
 
 /// A group's number. The largest is "as it is" to chown(2).

@@ -49,7 +49,7 @@ impl Combined {
         };
         let name = self.path.file_name().and_then(|name| name.to_str());
         let taken = name.is_none_or(|name| {
-            name.starts_with("..") || output.options().names.all().contains(&name)
+            name.starts_with("..") || output.options().wanted().any(|wanted| wanted == name)
         });
         match same_dir && taken {
             true => Err(FilesError::Taken {

@@ -76,9 +76,23 @@ pub enum FilesError {
         /// Where.
         path: PathBuf,
     },
+    /// Permissions or an owner for a file that is not written.
+    #[error("'{name}' is no file that is written; expected one of {}", known.join(", "))]
+    Unknown {
+        /// What was named.
+        name: String,
+        /// What could have been.
+        known: Vec<&'static str>,
+    },
 }
 
 impl FilesError {
+    /// Whether other settings, not another try, would help.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
+
     /// Whether nobody can write there now: it is a matter of the file system.
     pub(crate) fn is_read_only(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)

@@ -24,11 +24,15 @@ pub(super) fn point(dir: &Path, name: &str, target: &Path) -> Result<(), FilesEr
 
 /// Makes sure that `dir/name` is a link to `target`.
 pub(super) fn ensure(dir: &Path, name: &str, wanted: &Path) -> Result<(), FilesError> {
-    let is_there = fs::read_link(dir.join(name)).is_ok_and(|seen| seen == wanted);
-    if is_there {
-        return Ok(());
+    match leads(dir, name, wanted) {
+        true => Ok(()),
+        false => point(dir, name, wanted),
     }
-    point(dir, name, wanted)
+}
+
+/// Whether `dir/name` is a link to `target`.
+pub(super) fn leads(dir: &Path, name: &str, target: &Path) -> bool {
+    fs::read_link(dir.join(name)).is_ok_and(|seen| seen == target)
 }
 
 /// Removes `dir/name` if it is a link to `leads_to`, and nothing else.

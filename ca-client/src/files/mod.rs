@@ -1,8 +1,8 @@
-//! How do other processes get the SVID? Three files in a directory, replaced all at once.
+//! How do other processes get the SVID? A few files in a directory, replaced all at once.
 //!
 //! The Kubernetes layout: `cert-chain.pem`, `key.pem` and `root-cert.pem` are links through `..data`,
-//! which is a link to one generation directory. Replacing `..data` replaces all three, so that a
-//! reader never sees a key of one generation beside the certificate of another.
+//! which is a link to one generation directory, and so is whatever else is asked for. Replacing `..data`
+//! replaces all of them, so that a reader never sees a key of one generation beside the certificate of another.
 
 mod access;
 mod combined;
@@ -11,7 +11,10 @@ mod generation;
 pub(crate) mod kept;
 mod link;
 mod names;
+mod options;
 mod owner;
+mod part;
+mod pkcs12;
 mod read;
 pub(crate) mod requested;
 mod trust;
@@ -25,13 +28,22 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use ring::rand::SystemRandom;
+
 use access::Access;
 pub use combined::Combined;
 pub use error::FilesError;
 use generation::Generation;
 pub use names::FileNames;
+pub use options::Existing;
+pub use options::FileAccess;
+pub use options::OutputOptions;
 pub use owner::Owner;
 pub use owner::OwnerError;
+use part::Part;
+pub use pkcs12::KEY_ALIAS;
+pub use pkcs12::PasswordError;
+pub use pkcs12::StorePassword;
 pub use read::stored;
 pub use read::stored_roots;
 pub use read::stored_since;
@@ -46,61 +58,12 @@ pub const CERT_CHAIN: &str = "cert-chain.pem";
 pub const KEY: &str = "key.pem";
 /// Every root of the trust bundle, the one that anchors the chain first.
 pub const ROOT_CERT: &str = "root-cert.pem";
-
-/// How the files are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputOptions {
-    /// Permission bits of `key.pem`.
-    pub key_mode: u32,
-    /// Permission bits of `cert-chain.pem` and `root-cert.pem`.
-    pub cert_mode: u32,
-    /// Whom the private key belongs to.
-    pub key_owner: Owner,
-    /// Whom the certificates belong to.
-    pub cert_owner: Owner,
-    /// How the files are called.
-    pub names: FileNames,
-    /// What happens to files that somebody else put there under our names.
-    pub existing: Existing,
-}
-
-impl OutputOptions {
-    fn of_key(&self) -> Access {
-        Access {
-            mode: self.key_mode,
-            owner: self.key_owner,
-        }
-    }
-
-    fn of_certificates(&self) -> Access {
-        Access {
-            mode: self.cert_mode,
-            owner: self.cert_owner,
-        }
-    }
-}
-
-impl Default for OutputOptions {
-    fn default() -> Self {
-        Self {
-            key_mode: 0o600,
-            cert_mode: 0o644,
-            key_owner: Owner::default(),
-            cert_owner: Owner::default(),
-            names: FileNames::Istio,
-            existing: Existing::Refuse,
-        }
-    }
-}
-
-/// What happens to files that somebody else put there under our names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// They are left alone, and nothing is written.
-    Refuse,
-    /// They are replaced, one after the other: only this first time a reader may see old beside new.
-    Replace,
-}
+/// The leaf and the certificates above it, but for the root.
+pub const CHAIN_WITHOUT_ROOT: &str = "chain-without-root.pem";
+/// PKCS#12 with private key, leaf and the certificates above it, but for the root.
+pub const KEY_STORE: &str = "keystore.p12";
+/// PKCS#12 with every root of the trust bundle.
+pub const TRUST_STORE: &str = "truststore.p12";
 
 /// A directory that this process alone writes SVIDs into, as long as the value lives.
 #[derive(Debug)]
@@ -119,6 +82,7 @@ impl OutputDir {
     /// When any of that is impossible; the current set of files is as it was.
     pub fn open(dir: impl Into<PathBuf>, options: OutputOptions) -> Result<Self, FilesError> {
         let dir = dir.into();
+        options.refuse_unknown()?;
         make_dir(&dir)?;
         let handle = File::open(&dir).map_err(FilesError::at(&dir, "open the output directory"))?;
         handle.try_lock().map_err(|error| match error {
@@ -134,11 +98,13 @@ impl OutputDir {
         };
         output.refuse_strangers()?;
         output.remove_leftovers()?;
-        Generation::probe(&output.dir, [options.of_key(), options.of_certificates()])?;
+        let wanted = output.options.parts();
+        let wanted = wanted.map(|part| output.options.access(part));
+        Generation::probe(&output.dir, wanted)?;
         Ok(output)
     }
 
-    /// Replaces all three files by those of `svid`, on disk when this returns. The previous
+    /// Replaces all files by those of `svid`, on disk when this returns. The previous
     /// generation stays until the next call, for readers that are in the middle of it.
     ///
     /// # Errors
@@ -162,10 +128,10 @@ impl OutputDir {
         link::point(&self.dir, DATA, Path::new(generation.name()))?;
         let kept = generation.keep();
         self.sync()?;
-        for name in self.options.names.all() {
+        for name in self.options.wanted() {
             link::ensure(&self.dir, name, &Path::new(DATA).join(name))?;
         }
-        for name in self.options.names.other().all() {
+        for name in self.options.unwanted() {
             link::remove(&self.dir, name, &Path::new(DATA).join(name))?;
         }
         self.sync()?;
@@ -184,7 +150,7 @@ impl OutputDir {
         if self.is_lost() {
             return Err(gone(self.dir.clone()));
         }
-        for name in self.options.names.all() {
+        for name in self.options.wanted() {
             let path = self.dir.join(name);
             let leads = fs::read_link(&path).is_ok_and(|seen| seen == Path::new(DATA).join(name));
             if !leads || !path.is_file() {
@@ -205,33 +171,30 @@ impl OutputDir {
 
     /// Writes the files of one generation.
     fn fill(&self, generation: &Generation, svid: &Svid) -> Result<(), FilesError> {
-        let (names, key) = (self.options.names, svid.private_key_pem());
-        let (public, private) = (self.options.of_certificates(), self.options.of_key());
-        generation.put(names.chain(), svid.chain_pem().as_bytes(), public)?;
-        generation.put(names.key(), key.as_bytes(), private)?;
-        generation.put(names.roots(), svid.roots_pem().as_bytes(), public)
+        let (options, random) = (&self.options, SystemRandom::new());
+        for part in options.parts() {
+            let content = part.content(svid, options.stores.as_ref(), &random)?;
+            generation.put(part.name(options.names), &content, options.access(part))?;
+        }
+        Ok(())
     }
 
-    /// Whether the files have the names, permissions and owners that they would be given now.
+    /// Whether the files are those that would be written now, with names, permissions, owners and password.
     #[must_use]
     pub fn is_as_asked(&self) -> bool {
-        let (names, public) = (self.options.names, self.options.of_certificates());
-        let private = self.options.of_key();
-        [
-            (names.chain(), public),
-            (names.key(), private),
-            (names.roots(), public),
-        ]
-        .into_iter()
-        .all(|(name, access)| {
-            fs::metadata(self.dir.join(name)).is_ok_and(|file| access.is_of(&file))
-        })
+        let leads = |name| link::leads(&self.dir, name, &Path::new(DATA).join(name));
+        self.options.are_in(&self.dir)
+            && self.options.parts().all(|part| {
+                let file = fs::metadata(self.dir.join(part.name(self.options.names)));
+                file.is_ok_and(|file| self.options.access(part).is_of(&file))
+            })
+            && !self.options.unwanted().any(leads)
     }
 
     /// How it was opened.
     #[must_use]
-    pub fn options(&self) -> OutputOptions {
-        self.options
+    pub fn options(&self) -> &OutputOptions {
+        &self.options
     }
 
     /// The directory.
@@ -247,9 +210,9 @@ impl OutputDir {
     }
 
     fn refuse_strangers(&self) -> Result<(), FilesError> {
-        let names = self.options.names.all();
+        let names = self.options.wanted();
         if self.options.existing == Existing::Replace {
-            return link::refuse_directories(&self.dir, names.into_iter().chain([DATA]));
+            return link::refuse_directories(&self.dir, names.chain([DATA]));
         }
         for name in names {
             link::refuse_stranger(&self.dir, name, |target| {

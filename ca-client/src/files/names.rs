@@ -40,17 +40,6 @@ impl FileNames {
         }
     }
 
-    pub(super) fn all(self) -> [&'static str; 3] {
-        [self.chain(), self.key(), self.roots()]
-    }
-
-    pub(super) fn other(self) -> Self {
-        match self {
-            Self::Istio => Self::Kubernetes,
-            Self::Kubernetes => Self::Istio,
-        }
-    }
-
     /// The names that the files of this generation have.
     pub(super) fn of(generation: &Path) -> Self {
         match generation.join(Self::Kubernetes.chain()).exists() {

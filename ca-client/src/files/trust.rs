@@ -82,11 +82,10 @@ impl OutputDir {
         bundle: Option<&Bundle>,
     ) -> Result<(), FilesError> {
         match bundle.and_then(content) {
-            Some(text) => generation.put(
-                TRUST_BUNDLE,
-                text.as_bytes(),
-                self.options.of_certificates(),
-            ),
+            Some(text) => {
+                let access = self.options.of_certificates();
+                generation.put(TRUST_BUNDLE, text.as_bytes(), access)
+            }
             None => Ok(()),
         }
     }

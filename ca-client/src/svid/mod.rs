@@ -111,6 +111,12 @@ impl Svid {
         std::iter::once(&self.leaf).chain(&self.above)
     }
 
+    /// [`Self::chain`] without what is in the trust bundle: what is presented to peers, who have that.
+    pub fn chain_without_roots(&self) -> impl Iterator<Item = &Certificate> {
+        let above = self.above.iter();
+        std::iter::once(&self.leaf).chain(above.filter(|above| !self.roots.contains(above)))
+    }
+
     /// [`Self::chain`] as DER.
     pub fn chain_der(&self) -> impl Iterator<Item = &[u8]> {
         self.chain().map(Certificate::der)

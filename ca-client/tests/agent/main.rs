@@ -18,5 +18,6 @@ mod evidence;
 mod hands;
 mod outages;
 mod restarts;
+mod wanted;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

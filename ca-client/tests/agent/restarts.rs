@@ -22,7 +22,7 @@ use crate::pki::moment;
 use crate::pki::new_key;
 
 /// Leaves a certificate in `dir/out` that was received `ago` seconds ago and is good from then for `life`.
-fn left_behind(ca: &FakeCa, dir: &Path, ago: i64, life: i64) -> Svid {
+pub(crate) fn left_behind(ca: &FakeCa, dir: &Path, ago: i64, life: i64) -> Svid {
     let key = new_key();
     let leaf = Leaf {
         from: -ago,
@@ -47,7 +47,7 @@ fn look_received(dir: &Path, at: SystemTime) {
     chain.set_modified(at).unwrap();
 }
 
-fn with_files(agent: AgentBuilder, dir: &Path, options: OutputOptions) -> AgentBuilder {
+pub(crate) fn with_files(agent: AgentBuilder, dir: &Path, options: OutputOptions) -> AgentBuilder {
     agent.output(Output::open(dir.join("out"), options, None).unwrap())
 }
 

@@ -14,6 +14,7 @@ mod pki;
 mod refusals;
 mod server_trust;
 mod settings;
+mod stores;
 mod truth;
 mod unprivileged;
 

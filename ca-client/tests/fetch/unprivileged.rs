@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use ca_client::OutputDir;
 use ca_client::files::Combined;
+use ca_client::files::FileAccess;
 use ca_client::files::FilesError;
 use ca_client::files::OutputOptions;
 use rustix::thread::CapabilitySet;
@@ -44,6 +45,14 @@ fn owners_that_cannot_be_given_are_refused_before_anything_is_asked() {
         },
         OutputOptions {
             cert_owner: somebody_else(),
+            ..OutputOptions::default()
+        },
+        OutputOptions {
+            exceptions: vec![FileAccess {
+                name: "root-cert.pem".to_owned(),
+                mode: None,
+                owner: Some(somebody_else()),
+            }],
             ..OutputOptions::default()
         },
     ];
