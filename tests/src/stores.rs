@@ -30,7 +30,7 @@ pub fn look_at_stores(out: &Path, password: &str) -> Result<usize, String> {
         );
         said.ok
             .then_some(said.text.clone())
-            .ok_or(format!("{name}: {}", said.text))
+            .ok_or_else(|| format!("{name}: {}", said.text))
     };
     let (chain, roots) = (pems("cert-chain.pem")?, pems("root-cert.pem")?);
     let (key_store, trust_store) = (opened("keystore.p12")?, opened("truststore.p12")?);
