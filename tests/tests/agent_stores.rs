@@ -1,7 +1,5 @@
 //! The files for Java and others, as their readers see them: renewals, kills, a rotation, other wishes.
 
-#![expect(clippy::indexing_slicing, reason = "tests")]
-
 use std::cell::Cell;
 use std::time::Duration;
 
