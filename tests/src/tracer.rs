@@ -1,7 +1,7 @@
 //! strace on the one thread of a server that changes its files: what it does there, and a fault at the n-th of it.
 //!
-//! strace counts the calls of each thread for itself. A server with one worker has its conductor on that one, so that
-//! the n-th call is the n-th; what the ledger writes comes from threads of its own.
+//! strace counts the calls of each thread for itself. The conductor has a thread of its own, so that the n-th call is
+//! the n-th; what the ledger writes comes from others.
 
 use std::fs;
 use std::io::BufRead as _;
@@ -10,9 +10,6 @@ use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
-
-/// The variable that gives a server one worker.
-pub const ONE_WORKER: (&str, &str) = ("TOKIO_WORKER_THREADS", "1");
 
 /// A running strace. It lets go when dropped.
 #[derive(Debug)]
@@ -53,13 +50,13 @@ impl Drop for Tracer {
     }
 }
 
-/// The thread of a server with one worker that does what the conductor does: of those that are called so, the first.
+/// The thread of a server that changes what is in force.
 ///
 /// # Panics
 /// When there is no such process.
 #[must_use]
-pub fn worker(pid: u32) -> u32 {
-    threads(pid, "tokio-rt-worker").into_iter().min().unwrap()
+pub fn conductor(pid: u32) -> u32 {
+    threads(pid, "conductor").into_iter().min().unwrap()
 }
 
 /// The threads of a process that are called `name`.

@@ -22,11 +22,10 @@ use tests::poll::until;
 use tests::poll::wait_for;
 use tests::rotation::signer;
 use tests::rotation::status;
-use tests::tracer::ONE_WORKER;
 use tests::tracer::Tracer;
+use tests::tracer::conductor;
 use tests::tracer::group_is_on;
 use tests::tracer::threads;
-use tests::tracer::worker;
 use tests::witness::Witness;
 use tonic::Code;
 use tonic::Status;
@@ -36,15 +35,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LEDGER: &str = "pwrite64,fsync,fdatasync,sync_file_range,ftruncate,fallocate";
 /// What the conductor's thread does to its own.
 const FILES: &str = "rename,symlink,mkdir,unlink,unlinkat,fsync";
-
-fn one_worker(flags: &[&str]) -> Setup {
-    let (name, value) = ONE_WORKER;
-    Setup {
-        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-        env: vec![(name.to_owned(), value.to_owned())],
-        ..Setup::default()
-    }
-}
 
 /// From now on the system refuses `calls` of these threads, until the answer is dropped.
 fn refuse(tids: &[u32], calls: &str, error: &str) -> Tracer {
@@ -77,7 +67,7 @@ async fn a_ledger_that_is_gone_in_the_middle_of_a_step_stops_issuing_and_the_ste
     if !group_is_on() {
         return;
     }
-    let ca = TestCa::start_with(one_worker(&[]));
+    let ca = TestCa::start();
     for (step, role) in STEPS {
         let leaf = issues_again(&ca).await;
         let mut ledger = threads(ca.pid(), "ledger");
@@ -119,10 +109,10 @@ async fn a_data_directory_that_is_read_only_refuses_each_step_by_file_and_reason
     if !group_is_on() {
         return;
     }
-    let ca = TestCa::start_with(one_worker(&[]));
+    let ca = TestCa::start();
     for (step, role) in STEPS {
         let before = status(&ca);
-        let fault = refuse(&[worker(ca.pid())], FILES, "EROFS");
+        let fault = refuse(&[conductor(ca.pid())], FILES, "EROFS");
         let output = ca.try_operator(&["rotate", step]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{step}");

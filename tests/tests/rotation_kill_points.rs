@@ -32,10 +32,9 @@ use tests::poll::wait_for;
 use tests::rotation::phase_away_from;
 use tests::rotation::record;
 use tests::rotation::signer;
-use tests::tracer::ONE_WORKER;
 use tests::tracer::Tracer;
+use tests::tracer::conductor;
 use tests::tracer::group_is_on;
-use tests::tracer::worker;
 use tests::witness::Witness;
 use tests::witness::files_with;
 use tokio::runtime::Builder;
@@ -88,7 +87,7 @@ impl Scene {
             bundle.write(&scene.cacerts());
             scene.keys.push(bundle.key);
         }
-        let ca = scene.start(&[ONE_WORKER]).unwrap();
+        let ca = scene.start().unwrap();
         if kind == Kind::SelfSigned {
             let read = |name: &str| fs::read_to_string(scene.data().join("ca").join(name)).unwrap();
             scene.keys.extend(["ca-key.pem", "root-key.pem"].map(read));
@@ -98,14 +97,8 @@ impl Scene {
         (scene, ca)
     }
 
-    fn start(&self, env: &[(&str, &str)]) -> Result<TestCa, String> {
-        let env = env
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        self.start_as(Setup {
-            env: env.collect(),
-            ..Setup::default()
-        })
+    fn start(&self) -> Result<TestCa, String> {
+        self.start_as(Setup::default())
     }
 
     /// Starts under strace until the `nth` rename, or for a while. What is done again may be cut short as well.
@@ -211,7 +204,7 @@ async fn acknowledging(ca: &TestCa) -> Witness {
 /// Runs a rotation until the kill, and without one until its end; whether it was killed.
 async fn run_until_killed(scene: &Scene, mut ca: TestCa, args: &[String]) -> (bool, Witness) {
     let leaf = acknowledging(&ca).await;
-    let tracer = Tracer::attach(&[worker(ca.pid())], args);
+    let tracer = Tracer::attach(&[conductor(ca.pid())], args);
     scene.rotate(&ca);
     let mut over_since: Option<Instant> = None;
     let was_killed = until("the kill, or the end", LIMIT, async || {
@@ -271,7 +264,7 @@ async fn kill_at(point: &Point) -> Option<&'static str> {
     let (was_killed, leaf) = run_until_killed(&scene, ca, &args).await;
     let (phase, number) = (scene.phase(), scene.number());
     scene.start_and_be_killed(1 + nth % 3).await;
-    let ca = match scene.start(&[]) {
+    let ca = match scene.start() {
         Ok(ca) => ca,
         Err(said) => panic!("{point:?} in {phase}: {said}"),
     };
@@ -324,7 +317,7 @@ async fn refuse_at(point: &Point) -> Option<&'static str> {
         format!("--inject={operation}:error=ENOSPC:when={nth}"),
     ];
     let (leaf, number) = (acknowledging(&ca).await, scene.number());
-    let tracer = Tracer::attach(&[worker(ca.pid())], &args);
+    let tracer = Tracer::attach(&[conductor(ca.pid())], &args);
     scene.rotate(&ca);
     let was_met = || {
         let trace = fs::read_to_string(&trace).unwrap();

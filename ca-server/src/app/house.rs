@@ -1,11 +1,12 @@
 //! Builds the house and opens its doors: the only file that names every concrete part.
 
 use std::sync::Arc;
+use std::thread;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -161,7 +162,7 @@ impl House {
         &self,
         conductor: Conductor,
         tasks: &mut Vec<JoinHandle<()>>,
-    ) -> Result<(mpsc::Sender<Order>, JoinHandle<()>), ServeError> {
+    ) -> Result<(mpsc::Sender<Order>, oneshot::Receiver<()>), ServeError> {
         let (orders, taken) = mpsc::channel(ORDERS);
         let watched = Watched {
             dir: self.config.root_ca_dir.clone(),
@@ -178,8 +179,14 @@ impl House {
         );
         // It syncs files and signs trial leaves: on a thread of its own nobody waits for that.
         let runtime = Handle::current();
-        let works = spawn_blocking(move || runtime.block_on(works));
-        Ok((orders, works))
+        let (working, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("conductor".to_owned())
+            .spawn(move || {
+                runtime.block_on(works);
+                drop(working);
+            })?;
+        Ok((orders, ended))
     }
 
     async fn start_serving(&self) -> Result<Arc<Serving>, ServeError> {
