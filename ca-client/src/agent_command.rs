@@ -16,8 +16,10 @@ use ca_client::files;
 use ca_client::files::Combined;
 use ca_client::files::FilesError;
 use ca_client::health::Health;
-use ca_client::sds::SdsSocket;
-use ca_client::sds::SdsSocketError;
+use ca_client::socket::LocalSocket;
+use ca_client::socket::LocalSocketError;
+use ca_client::workload_api::AllowRule;
+use ca_client::workload_api::WorkloadApi;
 use tokio::net::TcpListener;
 
 use crate::cli::AgentOptions;
@@ -29,8 +31,8 @@ use crate::supervisor::Signals;
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
-    let sds = sds(&options).await?;
-    let agent = agent(&options, sds)?;
+    let sockets = Sockets::checked(&options).await?;
+    let agent = agent(&options, sockets)?;
     let listener = listen(options.http_addr).await?;
     let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
     let health = Health {
@@ -100,17 +102,24 @@ pub(crate) enum AgentError {
         #[from]
         source: RenewalError,
     },
-    /// Others have the socket's path.
-    #[error("the SDS socket cannot be had")]
-    SdsInTheWay {
+    /// Both kinds of callers would find the same.
+    #[error("--sds-socket and --workload-api-socket are the same path; give them one each")]
+    SameSocket,
+    /// Others have a socket's path.
+    #[error("the socket of {flag} cannot be had")]
+    SocketInTheWay {
+        /// Which.
+        flag: &'static str,
         /// Who.
-        source: SdsSocketError,
+        source: LocalSocketError,
     },
     /// No socket can be there.
-    #[error("--sds-socket does not fit")]
-    SdsSocket {
+    #[error("{flag} does not fit")]
+    Socket {
+        /// Which.
+        flag: &'static str,
         /// Why not.
-        source: SdsSocketError,
+        source: LocalSocketError,
     },
     /// A setting is missing.
     #[error(transparent)]
@@ -142,30 +151,63 @@ impl AgentError {
             | Self::NoCredential { .. }
             | Self::NoTrust { .. }
             | Self::Renewal { .. }
-            | Self::SdsSocket { .. }
+            | Self::SameSocket
+            | Self::Socket { .. }
             | Self::TokenFromStdin => true,
             Self::Settings(error) => error.is_usage(),
             Self::Files { .. }
             | Self::Listen { .. }
-            | Self::SdsInTheWay { .. }
+            | Self::SocketInTheWay { .. }
             | Self::Signals { .. } => false,
         }
     }
 }
 
-/// Refuses at once what no time will cure.
-async fn sds(options: &AgentOptions) -> Result<Option<SdsSocket>, AgentError> {
-    let Some(path) = &options.sds_socket else {
-        return Ok(None);
-    };
-    let socket = SdsSocket::new(path, options.sds_mode, options.sds_group)
-        .map_err(|source| AgentError::SdsSocket { source })?;
-    let checked = socket.check().await;
-    checked.map_err(|source| AgentError::SdsInTheWay { source })?;
-    Ok(Some(socket))
+/// Where others are served.
+struct Sockets {
+    sds: Option<LocalSocket>,
+    workload_api: Option<WorkloadApi>,
 }
 
-fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentError> {
+impl Sockets {
+    /// Refuses at once what no time will cure.
+    async fn checked(options: &AgentOptions) -> Result<Self, AgentError> {
+        let sds = options.sds_socket.as_ref();
+        let sds = sds.map(|path| LocalSocket::new(path, options.sds_mode, options.sds_group));
+        let workload_api = options.workload_api_socket.as_ref().map(|path| {
+            LocalSocket::new(path, options.workload_api_mode, options.workload_api_group)
+        });
+        let sds = checked("--sds-socket", sds).await?;
+        let socket = checked("--workload-api-socket", workload_api).await?;
+        if let (Some(sds), Some(socket)) = (&sds, &socket)
+            && sds.path() == socket.path()
+        {
+            return Err(AgentError::SameSocket);
+        }
+        let allow = options.workload_api_allow.clone();
+        let allow = allow.unwrap_or_else(AllowRule::own_user_and_root);
+        Ok(Self {
+            sds,
+            workload_api: socket.map(|socket| WorkloadApi::new(socket, allow)),
+        })
+    }
+}
+
+async fn checked(
+    flag: &'static str,
+    socket: Option<Result<LocalSocket, LocalSocketError>>,
+) -> Result<Option<LocalSocket>, AgentError> {
+    let socket = socket
+        .transpose()
+        .map_err(|source| AgentError::Socket { flag, source })?;
+    if let Some(socket) = &socket {
+        let checked = socket.check().await;
+        checked.map_err(|source| AgentError::SocketInTheWay { flag, source })?;
+    }
+    Ok(socket)
+}
+
+fn agent(options: &AgentOptions, sockets: Sockets) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
     let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
@@ -190,8 +232,11 @@ fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentE
     if let Some(path) = &ca.token_file {
         builder = builder.token_file(path);
     }
-    if let Some(sds) = sds {
+    if let Some(sds) = sockets.sds {
         builder = builder.sds(sds);
+    }
+    if let Some(api) = sockets.workload_api {
+        builder = builder.workload_api(api);
     }
     if let Some(hook) = hook {
         builder = builder.hook(hook);

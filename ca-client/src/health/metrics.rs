@@ -18,6 +18,7 @@ use crate::agent::Push;
 use crate::agent::Status;
 use crate::agent::TrustStatus;
 use crate::sds::SdsStatus;
+use crate::workload_api::WorkloadApiStatus;
 
 /// The text of `/metrics`.
 pub(super) fn encode(status: &Status, now: SystemTime) -> String {
@@ -142,6 +143,9 @@ fn flags(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::R
     if let Some(sds) = &status.sds {
         readers(registry, sds)?;
     }
+    if let Some(api) = &status.workload_api {
+        workloads(registry, api)?;
+    }
     match &status.hook {
         Some(hook) => plain(
             registry,
@@ -239,6 +243,34 @@ fn readers(registry: &Registry, sds: &SdsStatus) -> prometheus::Result<()> {
         counter(registry, name, help, value)?;
     }
     Ok(())
+}
+
+/// How workloads are served.
+fn workloads(registry: &Registry, api: &WorkloadApiStatus) -> prometheus::Result<()> {
+    plain(
+        registry,
+        "signet_agent_workload_api_listening",
+        "1 when the Workload API's socket is there",
+        f64::from(u8::from(api.is_listening)),
+    )?;
+    plain(
+        registry,
+        "signet_agent_workload_api_streams",
+        "Open calls of the Workload API",
+        f64::from(u32::try_from(api.streams).unwrap_or(u32::MAX)),
+    )?;
+    counter(
+        registry,
+        "signet_agent_workload_api_pushes_total",
+        "Messages sent by the Workload API",
+        api.pushes,
+    )?;
+    counter(
+        registry,
+        "signet_agent_workload_api_refused_total",
+        "Connections of peers that --workload-api-allow does not name",
+        api.refused,
+    )
 }
 
 fn counter(registry: &Registry, name: &str, help: &str, value: u64) -> prometheus::Result<()> {

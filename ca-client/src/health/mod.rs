@@ -23,6 +23,7 @@ pub use report::FailureReport;
 pub use report::SdsReport;
 pub use report::StatusReport;
 pub use report::TrustReport;
+pub use report::WorkloadApiReport;
 
 use crate::agent::Status;
 use crate::clock::Clock;

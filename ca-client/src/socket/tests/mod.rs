@@ -1,0 +1,3 @@
+//! Sockets, and the frames that come over them.
+
+mod place;
