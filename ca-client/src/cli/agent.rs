@@ -62,7 +62,7 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "GID", value_parser = values::gid)]
     pub(crate) sds_group: Option<u32>,
 
-    /// Serve workloads by the SPIFFE Workload API on a unix socket: a path, or unix:///PATH as SPIFFE's clients are told
+    /// Serve workloads by the SPIFFE Workload API on a unix socket: a path, or `unix:///PATH` as SPIFFE's clients are told
     #[arg(long, env = "SPIFFE_ENDPOINT_SOCKET", value_name = "PATH", value_parser = values::endpoint)]
     pub(crate) workload_api_socket: Option<PathBuf>,
 

@@ -4,6 +4,7 @@
 mod bounded;
 mod metrics;
 mod report;
+mod sockets;
 
 use std::sync::Arc;
 

@@ -18,6 +18,8 @@ pub(super) struct WithAuthority<R> {
     frames: Frames,
     ready: Vec<u8>,
     given: usize,
+    /// Whether it is somebody else's turn.
+    is_busy: bool,
     /// What is left to be told when everything is given.
     broken: Option<FramesError>,
 }
@@ -29,6 +31,7 @@ impl<R> WithAuthority<R> {
             frames: Frames::new(),
             ready: Vec::new(),
             given: 0,
+            is_busy: false,
             broken: None,
         }
     }
@@ -62,16 +65,22 @@ impl<R: AsyncRead + Unpin> AsyncRead for WithAuthority<R> {
             if let Some(broken) = this.broken {
                 return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, broken)));
             }
+            if std::mem::take(&mut this.is_busy) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let mut bytes = [0; CHUNK];
             let mut chunk = ReadBuf::new(&mut bytes);
             std::task::ready!(Pin::new(&mut this.reader).poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            let before = this.frames.blocks();
             this.broken = this.frames.feed(chunk.filled(), &mut this.ready).err();
+            this.is_busy = this.frames.blocks() != before;
         }
     }
 }
 
-/// Octets that are looked at without a break.
-const CHUNK: usize = 4 * 1024;
+/// Octets that are looked at without a break: whoever sends header after header waits for the others each time.
+const CHUNK: usize = 1024;

@@ -112,6 +112,6 @@ const LOCALHOST: &[u8] = b"localhost";
 /// The table that a client may use, as long as our settings allow it no other (RFC 9113 section 6.5.2).
 const TABLE: usize = 4096;
 /// In one block; gRPC's clients send about ten.
-const MOST_FIELDS: usize = 128;
+const MOST_FIELDS: usize = 64;
 /// Octets of all names and values; h2 says no to less than that by itself.
 const LONGEST_LIST: usize = 64 * 1024;

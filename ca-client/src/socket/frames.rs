@@ -27,6 +27,8 @@ pub(super) struct Frames {
     /// Of the frame head or payload that is not whole yet.
     held: Vec<u8>,
     block: Option<Block>,
+    /// Header blocks so far.
+    blocks: u64,
 }
 
 /// Where in a frame we are.
@@ -61,7 +63,13 @@ impl Frames {
             place: Place::Head,
             held: Vec::new(),
             block: None,
+            blocks: 0,
         }
+    }
+
+    /// How many header blocks were rewritten, each of which is work.
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
     }
 
     /// Takes the next bytes, and appends to `out` what can go on.
@@ -153,6 +161,7 @@ impl Frames {
             self.block = Some(block);
             return Ok(());
         }
+        self.blocks = self.blocks.wrapping_add(1);
         let mut content = block.priority;
         content.extend(self.fields.rewrite(&block.fragments)?);
         let mut pieces = content.chunks(MAX_FRAME).peekable();

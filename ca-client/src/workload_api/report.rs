@@ -46,11 +46,12 @@ impl Report {
         report
     }
 
-    /// Whether the agent has no certificate because the CA will not give it one.
+    /// Whether the agent has no certificate because nothing that it could show gets it one.
     pub(super) fn is_refused_by_the_ca(&self) -> bool {
         let status = self.status.borrow();
         let reason = status.last_failure.as_ref().map(|failure| failure.reason);
-        status.is_failing() && matches!(reason, Some("refused" | "unauthenticated"))
+        let refusals = ["needs-token", "no-credential", "refused", "unauthenticated"];
+        status.is_failing() && reason.is_some_and(|reason| refusals.contains(&reason))
     }
 
     pub(super) fn listening(&self, path: &Path) {

@@ -91,7 +91,7 @@ impl Service {
         match held.as_ref() {
             Some(offer) => Ok(offer.svid.not_after()),
             None if self.report.is_refused_by_the_ca() => Err(Status::permission_denied(
-                "no identity issued: the CA refuses this agent; its log says why",
+                "no identity issued: the CA gives this agent no certificate; its log says why",
             )),
             None => Err(Status::unavailable(
                 "no certificate yet: the agent is starting; try again",
