@@ -1,7 +1,7 @@
 //! How do Envoys get what the agent holds? An SDS v3 server on a unix socket: `default` is the certificate with its
 //! key, `ROOTCA` what others are judged by; whatever changes is pushed.
 //!
-//! It changes nothing of what the agent holds. What Envoys acknowledge is kept in [`streams`], and [`Gate`] says when
+//! It changes nothing of what the agent holds. What Envoys acknowledge is kept in `streams`, and `Gate` says when
 //! all of them have the latest.
 
 mod catalogue;

@@ -1,8 +1,8 @@
 //! How do others on this machine reach the agent? Unix sockets with HTTP/2 on them: where they are ([`LocalSocket`]), who
-//! connects ([`Peer`]), and what each peer may cost. What is served there is a [`Host`]'s business.
+//! connects (`Peer`), and what each peer may cost. What is served there is a `Host`'s business.
 //!
 //! gRPC's C core sends the socket's path as `:authority`, percent-encoded, which is none (RFC 3986 section 3.2): h2
-//! resets such a request before anybody sees it. [`authority`] replaces that one header as the bytes come in.
+//! resets such a request before anybody sees it. `authority` replaces that one header as the bytes come in.
 
 mod authority;
 mod fields;

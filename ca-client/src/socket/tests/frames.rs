@@ -291,6 +291,36 @@ fn tables_stay_in_step_over_many_requests() {
 }
 
 #[test]
+fn strings_in_huffmans_code_are_what_another_decoder_makes_of_them() {
+    let mut dice = Dice(5);
+    let (mut client, mut server) = (Client::new(), loona_hpack::Decoder::new());
+    let mut judge = loona_hpack::Decoder::new();
+    let mut frames = Frames::new();
+    for length in 0..600 {
+        let value: Vec<u8> = (0..length)
+            .map(|_| u8::try_from(dice.roll(256)).unwrap())
+            .collect();
+        let mut fields = request("localhost");
+        fields.push((b"x-any".to_vec(), value));
+        let block = client.block(&fields);
+        assert_eq!(judge.decode(&block).unwrap(), fields);
+        let mut out = Vec::new();
+        frames
+            .feed(&frame(HEADERS, END_HEADERS, 1, &block), &mut out)
+            .unwrap();
+        let heard = split(&out).remove(0);
+        assert_eq!(server.decode(&heard.3).unwrap(), fields);
+    }
+    // The code for the end of a string, and padding of another code's beginning.
+    for coded in [&[0xff, 0xff, 0xff, 0xff][..], &[0x18 | 0b101]] {
+        let mut block = vec![0, 1, b'x', 0x80 | u8::try_from(coded.len()).unwrap()];
+        block.extend(coded);
+        let refused = fed(&frame(HEADERS, END_HEADERS, 1, &block));
+        assert_eq!(refused.err(), Some(FramesError::NotHpack), "{coded:?}");
+    }
+}
+
+#[test]
 fn no_bytes_whatsoever_make_it_panic() {
     let mut dice = Dice(11);
     let good = [
