@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "proto/signet/v1/admin.proto",
         "proto/signet/v1/trust.proto",
         "proto/signet/v1/verification.proto",
+        "proto/spiffe/workload.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
 

@@ -18,10 +18,10 @@ use ca_client::files::FileAccess;
 use ca_client::files::FilesError;
 use ca_client::files::PasswordError;
 use ca_client::health::Health;
-use ca_client::sds::SdsSocket;
-use ca_client::sds::SdsSocketError;
+use ca_client::socket::LocalSocketError;
 use tokio::net::TcpListener;
 
+use crate::agent_sockets::Sockets;
 use crate::cli::AgentOptions;
 use crate::cli::CaOptions;
 use crate::fetch;
@@ -31,8 +31,8 @@ use crate::supervisor::Signals;
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
-    let sds = sds(&options).await?;
-    let agent = agent(&options, sds)?;
+    let sockets = Sockets::checked(&options).await?;
+    let agent = agent(&options, sockets)?;
     let listener = listen(options.http_addr).await?;
     let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
     let health = Health {
@@ -109,17 +109,24 @@ pub(crate) enum AgentError {
         #[from]
         source: RenewalError,
     },
-    /// Others have the socket's path.
-    #[error("the SDS socket cannot be had")]
-    SdsInTheWay {
+    /// Both kinds of callers would find the same.
+    #[error("--sds-socket and --workload-api-socket are the same path; give them one each")]
+    SameSocket,
+    /// Others have a socket's path.
+    #[error("the socket of {flag} cannot be had")]
+    SocketInTheWay {
+        /// Which.
+        flag: &'static str,
         /// Who.
-        source: SdsSocketError,
+        source: LocalSocketError,
     },
     /// No socket can be there.
-    #[error("--sds-socket does not fit")]
-    SdsSocket {
+    #[error("{flag} does not fit")]
+    Socket {
+        /// Which.
+        flag: &'static str,
         /// Why not.
-        source: SdsSocketError,
+        source: LocalSocketError,
     },
     /// A setting is missing.
     #[error(transparent)]
@@ -151,31 +158,20 @@ impl AgentError {
             | Self::NoCredential { .. }
             | Self::NoTrust { .. }
             | Self::Renewal { .. }
-            | Self::SdsSocket { .. }
+            | Self::SameSocket
+            | Self::Socket { .. }
             | Self::TokenFromStdin => true,
             Self::Settings(error) => error.is_usage(),
             Self::Files { source } => source.is_usage(),
             Self::Password { .. }
             | Self::Listen { .. }
-            | Self::SdsInTheWay { .. }
+            | Self::SocketInTheWay { .. }
             | Self::Signals { .. } => false,
         }
     }
 }
 
-/// Refuses at once what no time will cure.
-async fn sds(options: &AgentOptions) -> Result<Option<SdsSocket>, AgentError> {
-    let Some(path) = &options.sds_socket else {
-        return Ok(None);
-    };
-    let socket = SdsSocket::new(path, options.sds_mode, options.sds_group)
-        .map_err(|source| AgentError::SdsSocket { source })?;
-    let checked = socket.check().await;
-    checked.map_err(|source| AgentError::SdsInTheWay { source })?;
-    Ok(Some(socket))
-}
-
-fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentError> {
+fn agent(options: &AgentOptions, sockets: Sockets) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
     let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
@@ -196,8 +192,11 @@ fn agent(options: &AgentOptions, sds: Option<SdsSocket>) -> Result<Agent, AgentE
     if let Some(path) = &ca.token_file {
         builder = builder.token_file(path);
     }
-    if let Some(sds) = sds {
+    if let Some(sds) = sockets.sds {
         builder = builder.sds(sds);
+    }
+    if let Some(api) = sockets.workload_api {
+        builder = builder.workload_api(api);
     }
     if let Some(hook) = hook {
         builder = builder.hook(hook);

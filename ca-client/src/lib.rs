@@ -38,14 +38,17 @@ pub mod health;
 mod instance;
 mod key;
 pub mod mtls;
+mod offer;
 pub mod probe;
 mod pushback;
 mod refusal;
 pub mod sds;
+pub mod socket;
 mod svid;
 mod tls;
 mod trust;
 mod watch;
+pub mod workload_api;
 
 pub use address::CaAddress;
 pub use address::CaAddressError;

@@ -1,6 +1,7 @@
 //! The command `ca-client`: parses, runs, and turns the outcome into an exit code.
 
 mod agent_command;
+mod agent_sockets;
 mod cli;
 mod envoy;
 mod fetch;

@@ -19,6 +19,7 @@ use ca_client::health::FailureReport;
 use ca_client::health::SdsReport;
 use ca_client::health::StatusReport;
 use ca_client::health::TrustReport;
+use ca_client::health::WorkloadApiReport;
 use serde::Serialize;
 
 use crate::cli::OutputFormat;
@@ -217,6 +218,7 @@ fn agent_rows(agent: &StatusReport) -> Vec<(&'static str, String)> {
     rows.push(("files", agent.files.clone()));
     rows.extend(trust_rows(&agent.trust));
     rows.extend(agent.sds.iter().flat_map(sds_rows));
+    rows.extend(agent.workload_api.iter().map(workload_api_row));
     rows.extend(
         optional
             .into_iter()
@@ -258,6 +260,18 @@ fn sds_rows(sds: &SdsReport) -> Vec<(&'static str, String)> {
         rows.push(("SDS waits for", sds.waiting_for.join("; ")));
     }
     rows
+}
+
+fn workload_api_row(api: &WorkloadApiReport) -> (&'static str, String) {
+    let text = match (&api.problem, api.listening) {
+        (_, true) => format!(
+            "{} streams, {} pushes, {} refused",
+            api.streams, api.pushes, api.refused
+        ),
+        (Some(problem), false) => format!("not there: {problem}"),
+        (None, false) => "not there yet".to_owned(),
+    };
+    ("Workload API", text)
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -32,6 +32,7 @@ pub mod stranger;
 pub mod tracer;
 pub mod witness;
 pub mod workload;
+pub mod workload_api;
 pub mod workshop;
 
 /// The workload that most tests are about.

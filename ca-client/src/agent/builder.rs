@@ -20,7 +20,8 @@ use super::status::Files;
 use crate::builder::CaClientBuilder;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
-use crate::sds::SdsSocket;
+use crate::socket::LocalSocket;
+use crate::workload_api::WorkloadApi;
 
 /// Gathers the settings of an [`Agent`].
 #[derive(Debug)]
@@ -33,7 +34,8 @@ pub struct AgentBuilder {
     pub(super) hook: Option<Hook>,
     pub(super) renewal: Renewal,
     pub(super) settle: Duration,
-    pub(super) sds: Option<SdsSocket>,
+    pub(super) sds: Option<LocalSocket>,
+    pub(super) workload_api: Option<WorkloadApi>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) dice: Dice,
 }
@@ -49,6 +51,7 @@ impl AgentBuilder {
             renewal: Renewal::default(),
             settle: SETTLE,
             sds: None,
+            workload_api: None,
             clock: Arc::new(SystemClock),
             dice: Dice(Arc::new(draw)),
         }
@@ -92,8 +95,14 @@ impl AgentBuilder {
     }
 
     /// Where Envoys get what is held, by SDS; the CA is told that it is in use when they have acknowledged it.
-    pub fn sds(mut self, socket: SdsSocket) -> Self {
+    pub fn sds(mut self, socket: LocalSocket) -> Self {
         self.sds = Some(socket);
+        self
+    }
+
+    /// Where workloads get what is held, by the SPIFFE Workload API.
+    pub fn workload_api(mut self, api: WorkloadApi) -> Self {
+        self.workload_api = Some(api);
         self
     }
 

@@ -58,6 +58,7 @@ pub(crate) use status::one_line;
 use crate::builder::CaClientBuilder;
 use crate::sds;
 use crate::svid::Svid;
+use crate::workload_api;
 use engine::Engine;
 
 /// The latest certificate, always; `None` until there is one.
@@ -108,13 +109,21 @@ impl Agent {
             () = hooks.run(followers.published, followers.ended) => {}
             () = followers.settling.run() => {}
             () = followers.follower.run() => {}
-            () = serve(followers.sds) => {}
+            () = serve_envoys(followers.sds) => {}
+            () = serve_workloads(followers.workload_api) => {}
         }
     }
 }
 
-async fn serve(sds: Option<sds::Server>) {
-    match sds {
+async fn serve_envoys(server: Option<sds::Server>) {
+    match server {
+        Some(server) => server.run().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn serve_workloads(server: Option<workload_api::Server>) {
+    match server {
         Some(server) => server.run().await,
         None => std::future::pending().await,
     }

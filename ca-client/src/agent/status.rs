@@ -8,6 +8,7 @@ use proto::spiffe::SpiffeId;
 use super::follow::TrustStatus;
 use crate::sds::SdsStatus;
 use crate::svid::Svid;
+use crate::workload_api::WorkloadApiStatus;
 
 /// The agent's state at one moment. Times are by this machine's clock.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,8 @@ pub struct Status {
     pub trust: TrustStatus,
     /// The SDS server, where there is one.
     pub sds: Option<SdsStatus>,
+    /// The Workload API, where it is served.
+    pub workload_api: Option<WorkloadApiStatus>,
 }
 
 impl Status {
@@ -66,14 +69,22 @@ impl Status {
             } if *end >= now => None,
             Files::Failed { message, .. } => Some(format!("the files are not written: {message}")),
             Files::Pending => Some("the files are not written yet".to_owned()),
-            Files::NotWanted | Files::Written { .. } => self.sds_problem(),
+            Files::NotWanted | Files::Written { .. } => self.socket_problem(),
         }
     }
 
-    fn sds_problem(&self) -> Option<String> {
-        let sds = self.sds.as_ref()?;
-        let problem = sds.problem.as_ref()?;
-        (!sds.is_listening).then(|| format!("the SDS socket is not there: {problem}"))
+    fn socket_problem(&self) -> Option<String> {
+        let (sds, api) = (self.sds.as_ref(), self.workload_api.as_ref());
+        let sockets = [
+            ("SDS", sds.map(|it| (it.is_listening, &it.problem))),
+            ("Workload API", api.map(|it| (it.is_listening, &it.problem))),
+        ];
+        sockets.into_iter().find_map(|(name, socket)| match socket {
+            Some((false, Some(problem))) => {
+                Some(format!("the {name} socket is not there: {problem}"))
+            }
+            _ => None,
+        })
     }
 
     /// Whether the last attempt failed.

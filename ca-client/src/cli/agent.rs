@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ca_client::agent::HookSignal;
+use ca_client::workload_api::AllowRule;
 
 use super::CaOptions;
 use super::OutputFormat;
@@ -61,6 +62,23 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "GID", value_parser = values::gid)]
     pub(crate) sds_group: Option<u32>,
 
+    /// Serve workloads by the SPIFFE Workload API on a unix socket: a path, or `unix:///PATH` as SPIFFE's clients are told
+    #[arg(long, env = "SPIFFE_ENDPOINT_SOCKET", value_name = "PATH", value_parser = values::endpoint)]
+    pub(crate) workload_api_socket: Option<PathBuf>,
+
+    /// Permissions of the Workload API's socket, octal; who may connect is then held against --workload-api-allow
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = values::mode)]
+    pub(crate) workload_api_mode: u32,
+
+    /// The group of the Workload API's socket, in numbers; the agent's own if not given
+    #[arg(long, value_name = "GID", value_parser = values::gid)]
+    pub(crate) workload_api_group: Option<u32>,
+
+    /// Whom the Workload API serves, by user or main group, such as uid=1000,gid=1337; or any, who can connect. The
+    /// agent's own user and root if not given
+    #[arg(long, value_name = "RULE")]
+    pub(crate) workload_api_allow: Option<AllowRule>,
+
     /// Where /healthz, /readyz, /metrics and /status are served; nowhere if not given
     #[arg(long, env = "CA_CLIENT_HTTP_ADDR", value_name = "ADDR")]
     pub(crate) http_addr: Option<SocketAddr>,
@@ -100,6 +118,10 @@ Examples:
 
   Serve an Envoy of group 1337 by SDS (secrets default and ROOTCA):
     ca-client agent … --sds-socket /run/signet/sds.sock --sds-group 1337
+
+  Serve workloads of user 1000 by the SPIFFE Workload API:
+    ca-client agent … --workload-api-socket unix:///run/signet/workload.sock \\
+      --workload-api-mode 0666 --workload-api-allow uid=1000
 
 Which roots authenticate the CA:
   --ca-roots or --ca-fingerprint for the first contact only. From then on the trust

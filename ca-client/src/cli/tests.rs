@@ -58,3 +58,32 @@ fn the_sds_socket_is_where_istio_has_it_unless_a_path_is_given() {
         assert_eq!(socket(args), Some("/s".into()));
     }
 }
+
+#[test]
+fn the_workload_apis_socket_is_a_path_or_what_spiffes_clients_are_told() {
+    let socket = |value: &str| {
+        let args = ["ca-client", "agent", "--workload-api-socket", value];
+        match parse(args.map(OsString::from)) {
+            Ok(Command::Agent(options)) => Ok(options.workload_api_socket),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(format!("{error:?}")),
+        }
+    };
+    for (value, path) in [
+        ("unix:///run/api.sock", "/run/api.sock"),
+        ("/run/api.sock", "/run/api.sock"),
+        ("api.sock", "api.sock"),
+    ] {
+        assert_eq!(socket(value).unwrap(), Some(path.into()), "{value}");
+    }
+    for value in [
+        "unix://run/api.sock",
+        "unix:",
+        "unix:///a?b",
+        "tcp://127.0.0.1:8081",
+        "http://x",
+    ] {
+        let refused = socket(value).unwrap_err();
+        assert!(refused.contains("unix:///PATH"), "{value}: {refused}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Which values may a setting have, beyond what its type says?
 
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -57,6 +58,21 @@ pub(super) fn gid(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|gid| *gid != u32::MAX)
         .ok_or_else(|| "expected a group in numbers, such as 1337".to_owned())
+}
+
+/// A path, or the form that the SPIFFE Workload Endpoint has for one (section 4): `unix:///PATH`.
+pub(super) fn endpoint(text: &str) -> Result<PathBuf, String> {
+    let expected = "expected a path, or unix:///PATH with an absolute path";
+    match text.split_once(':') {
+        Some(("unix", rest)) => match rest.strip_prefix("//") {
+            Some(path) if path.starts_with('/') && !path.contains(['?', '#']) => Ok(path.into()),
+            _ => Err(expected.to_owned()),
+        },
+        Some((scheme, rest)) if rest.starts_with("//") => {
+            Err(format!("{expected}; {scheme} is not served"))
+        }
+        _ => Ok(text.into()),
+    }
 }
 
 /// A duration with units that is not zero.

@@ -13,11 +13,11 @@ use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
+use super::sockets;
 use crate::agent::Files;
 use crate::agent::Push;
 use crate::agent::Status;
 use crate::agent::TrustStatus;
-use crate::sds::SdsStatus;
 
 /// The text of `/metrics`.
 pub(super) fn encode(status: &Status, now: SystemTime) -> String {
@@ -140,7 +140,10 @@ fn flags(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::R
     }
     trust(registry, &status.trust)?;
     if let Some(sds) = &status.sds {
-        readers(registry, sds)?;
+        sockets::readers(registry, sds)?;
+    }
+    if let Some(api) = &status.workload_api {
+        sockets::workloads(registry, api)?;
     }
     match &status.hook {
         Some(hook) => plain(
@@ -196,58 +199,23 @@ fn trust(registry: &Registry, trust: &TrustStatus) -> prometheus::Result<()> {
     )
 }
 
-/// How Envoys are served.
-fn readers(registry: &Registry, sds: &SdsStatus) -> prometheus::Result<()> {
-    let gauges = [
-        (
-            "signet_agent_sds_listening",
-            "1 when the SDS socket is there",
-            u32::from(sds.is_listening),
-        ),
-        (
-            "signet_agent_sds_streams",
-            "Open SDS streams",
-            u32::try_from(sds.streams).unwrap_or(u32::MAX),
-        ),
-        (
-            "signet_agent_sds_waiting",
-            "1 when the CA is not told what is in use, because a stream has not acknowledged it",
-            u32::from(!sds.waiting_for.is_empty()),
-        ),
-    ];
-    for (name, help, value) in gauges {
-        plain(registry, name, help, f64::from(value))?;
-    }
-    let counters = [
-        (
-            "signet_agent_sds_pushes_total",
-            "SDS answers sent",
-            sds.pushes,
-        ),
-        (
-            "signet_agent_sds_acks_total",
-            "SDS answers acknowledged",
-            sds.acknowledged,
-        ),
-        (
-            "signet_agent_sds_nacks_total",
-            "SDS answers refused by a reader",
-            sds.refused,
-        ),
-    ];
-    for (name, help, value) in counters {
-        counter(registry, name, help, value)?;
-    }
-    Ok(())
-}
-
-fn counter(registry: &Registry, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
+pub(super) fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> prometheus::Result<()> {
     let counter = IntCounter::new(name, help)?;
     counter.inc_by(value);
     add(registry, counter)
 }
 
-fn plain(registry: &Registry, name: &str, help: &str, value: f64) -> prometheus::Result<()> {
+pub(super) fn plain(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    value: f64,
+) -> prometheus::Result<()> {
     let gauge = Gauge::new(name, help)?;
     gauge.set(value);
     add(registry, gauge)
@@ -333,35 +301,6 @@ mod tests {
             "signet_agent_trust_push_connected 1",
             "signet_agent_trust_push_failures_total 2",
             "signet_agent_trust_bundles_refused_total 1",
-        ] {
-            assert!(text.lines().any(|seen| seen == line), "{line} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn readers_by_sds_are_counted_where_there_may_be_some() {
-        let now = SystemTime::UNIX_EPOCH;
-        assert!(!encode(&Status::default(), now).contains("sds"));
-        let status = Status {
-            sds: Some(SdsStatus {
-                is_listening: true,
-                streams: 2,
-                pushes: 9,
-                acknowledged: 7,
-                refused: 1,
-                waiting_for: vec!["somebody".to_owned()],
-                ..SdsStatus::default()
-            }),
-            ..Status::default()
-        };
-        let text = encode(&status, now);
-        for line in [
-            "signet_agent_sds_listening 1",
-            "signet_agent_sds_streams 2",
-            "signet_agent_sds_waiting 1",
-            "signet_agent_sds_pushes_total 9",
-            "signet_agent_sds_acks_total 7",
-            "signet_agent_sds_nacks_total 1",
         ] {
             assert!(text.lines().any(|seen| seen == line), "{line} in\n{text}");
         }

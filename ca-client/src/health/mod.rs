@@ -4,6 +4,7 @@
 mod bounded;
 mod metrics;
 mod report;
+mod sockets;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use report::FailureReport;
 pub use report::SdsReport;
 pub use report::StatusReport;
 pub use report::TrustReport;
+pub use report::WorkloadApiReport;
 
 use crate::agent::Status;
 use crate::clock::Clock;

@@ -9,6 +9,7 @@ use crate::agent::Failure;
 use crate::agent::Files;
 use crate::agent::Status;
 use crate::sds::SdsStatus;
+use crate::workload_api::WorkloadApiStatus;
 
 /// How an agent is. Times are RFC 3339 in UTC, by the agent's clock.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -41,6 +42,24 @@ pub struct StatusReport {
     /// The SDS server, where there is one.
     #[serde(default)]
     pub sds: Option<SdsReport>,
+    /// The Workload API, where it is served.
+    #[serde(default)]
+    pub workload_api: Option<WorkloadApiReport>,
+}
+
+/// The Workload API in a report.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct WorkloadApiReport {
+    /// Whether the socket is there, and answers.
+    pub listening: bool,
+    /// Why it is not.
+    pub problem: Option<String>,
+    /// Open calls.
+    pub streams: usize,
+    /// Messages sent, since the start.
+    pub pushes: u64,
+    /// Connections of those who are not allowed.
+    pub refused: u64,
 }
 
 /// The SDS server in a report.
@@ -141,6 +160,7 @@ impl StatusReport {
             hook: status.hook.as_ref().map(|run| run.result.clone()),
             trust,
             sds: status.sds.as_ref().map(SdsReport::new),
+            workload_api: status.workload_api.as_ref().map(WorkloadApiReport::new),
         }
     }
 }
@@ -156,6 +176,18 @@ impl SdsReport {
             refused: sds.refused,
             last_refusal: sds.last_refusal.as_ref().map(FailureReport::new),
             waiting_for: sds.waiting_for.clone(),
+        }
+    }
+}
+
+impl WorkloadApiReport {
+    fn new(api: &WorkloadApiStatus) -> Self {
+        Self {
+            listening: api.is_listening,
+            problem: api.problem.clone(),
+            streams: api.streams,
+            pushes: api.pushes,
+            refused: api.refused,
         }
     }
 }

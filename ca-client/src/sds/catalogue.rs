@@ -20,8 +20,8 @@ use proto::certificate::Certificate;
 use ring::digest::SHA256;
 use ring::digest::digest;
 
-use super::Offer;
 use crate::bundle::Beyond;
+use crate::offer::Offer;
 
 /// The certificate, chain and key together.
 pub(super) const DEFAULT: &str = "default";

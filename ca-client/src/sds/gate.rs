@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Offers;
 use super::catalogue::Catalogue;
 use super::streams::Streams;
+use crate::offer::Offers;
 
 /// Waits for the readers.
 #[derive(Debug)]

@@ -6,11 +6,10 @@
 
 mod catalogue;
 mod gate;
-mod listener;
+mod host;
 mod report;
 mod service;
 mod slim;
-mod socket;
 mod stage;
 mod stream;
 mod streams;
@@ -25,30 +24,20 @@ use tokio::sync::watch;
 
 pub(crate) use gate::Gate;
 pub use report::SdsStatus;
-pub use socket::SdsSocket;
-pub use socket::SdsSocketError;
 
 use crate::agent::Status;
-use crate::bundle::Beyond;
 use crate::clock::Clock;
-use crate::svid::Svid;
+use crate::offer::Offers;
+use crate::socket;
+use crate::socket::LocalSocket;
+use host::Host;
 use report::Report;
 use streams::Streams;
-
-/// What the agent holds at one moment.
-#[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    pub(crate) svid: Arc<Svid>,
-    pub(crate) beyond: Arc<Beyond>,
-}
-
-/// The latest of it; `None` until there is a certificate.
-pub(crate) type Offers = watch::Receiver<Option<Offer>>;
 
 /// The server, with nothing open yet.
 #[derive(Debug)]
 pub(crate) struct Server {
-    socket: SdsSocket,
+    socket: LocalSocket,
     offers: Offers,
     streams: Arc<Streams>,
 }
@@ -56,7 +45,7 @@ pub(crate) struct Server {
 impl Server {
     /// A server at `socket` of what is offered, and the gate that waits for its readers.
     pub(crate) fn new(
-        socket: SdsSocket,
+        socket: LocalSocket,
         offers: Offers,
         status: Arc<watch::Sender<Status>>,
         clock: Arc<dyn Clock>,
@@ -75,8 +64,15 @@ impl Server {
     pub(crate) async fn run(self) {
         tokio::select! {
             () = stage::run(self.offers, &self.streams) => {}
-            () = listener::run(&self.socket, &self.streams) => {}
+            () = listen(&self.socket, &self.streams) => {}
         }
         std::future::pending::<()>().await;
+    }
+}
+
+/// Opens the socket once there is something to be had.
+async fn listen(socket: &LocalSocket, streams: &Arc<Streams>) {
+    if streams.shelf().wait_for(Option::is_some).await.is_ok() {
+        socket::run(socket, &Host::new(Arc::clone(streams))).await;
     }
 }

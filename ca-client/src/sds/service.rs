@@ -16,7 +16,6 @@ use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 
-use super::listener::Peer;
 use super::stream::Stream;
 use super::streams::Seat;
 use super::streams::Streams;
@@ -26,6 +25,7 @@ use super::wire::Delta;
 use super::wire::Dialect;
 use super::wire::TYPE_URL;
 use super::wire::Whole;
+use crate::socket::Peer;
 
 /// The service.
 #[derive(Debug)]

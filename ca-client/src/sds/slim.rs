@@ -13,7 +13,7 @@ use hyper::body::Bytes;
 use hyper::body::Frame;
 use prost::Message;
 
-use super::listener::MAX_MESSAGE;
+use super::host::MAX_MESSAGE;
 
 /// A gRPC request's body, whole messages at a time, large ones without their node.
 #[derive(Debug)]

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Offers;
 use super::catalogue::Catalogue;
 use super::streams::Streams;
+use crate::offer::Offers;
 
 /// Puts what is offered on the shelf, until nothing more can be.
 pub(super) async fn run(mut offers: Offers, streams: &Streams) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ca_client::agent::Hook;
-use ca_client::sds::SdsSocket;
+use ca_client::socket::LocalSocket;
 use envoy_types::pb::envoy::config::core::v3::DataSource;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::CertificateValidationContext;
@@ -73,8 +73,8 @@ fn text(source: &Option<DataSource>) -> String {
     }
 }
 
-fn socket(scene: &Scene) -> SdsSocket {
-    SdsSocket::new(scene.dir.path().join("sds.sock"), 0o600, None).unwrap()
+fn socket(scene: &Scene) -> LocalSocket {
+    LocalSocket::new(scene.dir.path().join("sds.sock"), 0o600, None).unwrap()
 }
 
 #[tokio::test]

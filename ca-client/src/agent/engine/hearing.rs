@@ -16,7 +16,7 @@ use crate::agent::moment::Moment;
 use crate::agent::status::Failure;
 use crate::agent::status::one_line;
 use crate::bundle::Bundle;
-use crate::sds::Offer;
+use crate::offer::Offer;
 use crate::svid::Svid;
 
 impl Engine {

@@ -33,9 +33,10 @@ use super::Status;
 use super::moment::Moment;
 use crate::bundle::Bundle;
 use crate::instance::InstanceId;
+use crate::offer::Offer;
 use crate::sds;
-use crate::sds::Offer;
 use crate::svid::Svid;
+use crate::workload_api;
 
 /// What it takes to follow the CA.
 #[derive(Clone, Debug)]
@@ -108,6 +109,8 @@ pub(super) struct Followers {
     pub(super) settling: Settling,
     /// `None` where nobody wants one.
     pub(super) sds: Option<sds::Server>,
+    /// As above.
+    pub(super) workload_api: Option<workload_api::Server>,
     pub(super) published: watch::Receiver<Option<Published>>,
     pub(super) ended: mpsc::Sender<Told>,
 }
@@ -123,6 +126,10 @@ pub(super) fn connect(
     let (ended, told) = mpsc::channel(WAITING);
     let (in_use, used) = watch::channel(None);
     let (offers, offered) = watch::channel(None);
+    let workload_api = settings.workload_api.clone().map(|api| {
+        let clock = Arc::clone(&settings.clock);
+        workload_api::Server::new(api, offered.clone(), Arc::clone(status), clock)
+    });
     let socket = settings.sds.clone();
     let sds = socket.map(|socket| {
         let clock = Arc::clone(&settings.clock);
@@ -139,6 +146,7 @@ pub(super) fn connect(
             memory: settings.output.as_ref().map(Output::path).map(Into::into),
         },
         sds,
+        workload_api,
         published,
         ended,
     };

@@ -2,7 +2,6 @@
 
 mod catalogue;
 mod slim;
-mod socket;
 mod stage;
 mod subscription;
 
@@ -16,13 +15,13 @@ use rcgen::KeyPair;
 use rcgen::SanType;
 use tokio::sync::watch;
 
-use super::Offer;
 use super::catalogue::Catalogue;
 use super::report::Report;
 use super::streams::Streams;
 use crate::agent::Status;
 use crate::bundle::Beyond;
 use crate::clock::SystemClock;
+use crate::offer::Offer;
 use crate::svid::Svid;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";

@@ -22,7 +22,7 @@ use tokio::net::UnixStream;
 
 /// A path for the socket that the system takes, and who may connect.
 #[derive(Clone, Debug)]
-pub struct SdsSocket {
+pub struct LocalSocket {
     path: PathBuf,
     mode: u32,
     gid: Option<u32>,
@@ -30,7 +30,7 @@ pub struct SdsSocket {
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
-pub enum SdsSocketError {
+pub enum LocalSocketError {
     /// Another agent, or another program, answers there.
     #[error("{} is another program's: it takes connections; stop that, or choose another path", path.display())]
     InUse {
@@ -72,7 +72,7 @@ pub enum SdsSocketError {
     },
 }
 
-impl SdsSocket {
+impl LocalSocket {
     /// Nothing is opened yet. `mode` and `gid` are what the socket gets; without a group it keeps the process's.
     ///
     /// # Errors
@@ -81,15 +81,15 @@ impl SdsSocket {
         path: impl Into<PathBuf>,
         mode: u32,
         gid: Option<u32>,
-    ) -> Result<Self, SdsSocketError> {
+    ) -> Result<Self, LocalSocketError> {
         let path = path.into();
         let length = path.as_os_str().len();
         if length > LONGEST_PATH {
-            return Err(SdsSocketError::TooLong { path, length });
+            return Err(LocalSocketError::TooLong { path, length });
         }
         let ends_in_a_name = !path.as_os_str().as_bytes().ends_with(b"/");
         if path.file_name().is_none() || !ends_in_a_name {
-            return Err(SdsSocketError::NoName { path });
+            return Err(LocalSocketError::NoName { path });
         }
         Ok(Self { path, mode, gid })
     }
@@ -104,19 +104,21 @@ impl SdsSocket {
     ///
     /// # Errors
     /// Why not; nothing has changed.
-    pub async fn check(&self) -> Result<(), SdsSocketError> {
+    pub async fn check(&self) -> Result<(), LocalSocketError> {
         let path = self.path.clone();
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(source) => Err(self.failed("look at", source)),
-            Ok(found) if !found.file_type().is_socket() => Err(SdsSocketError::NotASocket { path }),
+            Ok(found) if !found.file_type().is_socket() => {
+                Err(LocalSocketError::NotASocket { path })
+            }
             Ok(_) if is_stale(&path).await => Ok(()),
-            Ok(_) => Err(SdsSocketError::InUse { path }),
+            Ok(_) => Err(LocalSocketError::InUse { path }),
         }
     }
 
     /// Opens it, in place of one that an earlier run left.
-    pub(super) async fn bind(&self) -> Result<Bound, SdsSocketError> {
+    pub(super) async fn bind(&self) -> Result<Bound, LocalSocketError> {
         self.check().await?;
         if let Some(dir) = self.path.parent().filter(|it| !it.as_os_str().is_empty()) {
             let mut builder = DirBuilder::new();
@@ -135,7 +137,7 @@ impl SdsSocket {
         opened
     }
 
-    fn open(&self, unseen: &Path) -> Result<Bound, SdsSocketError> {
+    fn open(&self, unseen: &Path) -> Result<Bound, LocalSocketError> {
         let socket = UnixSocket::new_stream().map_err(|source| self.failed("open", source))?;
         socket
             .bind(unseen)
@@ -167,8 +169,8 @@ impl SdsSocket {
         PathBuf::from(OsString::from_vec(bytes))
     }
 
-    fn failed(&self, what: &'static str, source: io::Error) -> SdsSocketError {
-        SdsSocketError::System {
+    fn failed(&self, what: &'static str, source: io::Error) -> LocalSocketError {
+        LocalSocketError::System {
             what,
             path: self.path.clone(),
             source,

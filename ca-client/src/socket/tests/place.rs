@@ -8,11 +8,11 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::sds::SdsSocket;
-use crate::sds::SdsSocketError;
+use crate::socket::LocalSocket;
+use crate::socket::LocalSocketError;
 
-fn at(path: &Path) -> SdsSocket {
-    SdsSocket::new(path, 0o640, None).unwrap()
+fn at(path: &Path) -> LocalSocket {
+    LocalSocket::new(path, 0o640, None).unwrap()
 }
 
 fn dir() -> TempDir {
@@ -53,7 +53,10 @@ async fn a_socket_that_is_answered_is_left_alone() {
     let path = dir.path().join("socket");
     let theirs = UnixListener::bind(&path).unwrap();
     let refused = at(&path).bind().await.unwrap_err();
-    assert!(matches!(refused, SdsSocketError::InUse { .. }), "{refused}");
+    assert!(
+        matches!(refused, LocalSocketError::InUse { .. }),
+        "{refused}"
+    );
     theirs.set_nonblocking(true).unwrap();
     assert!(theirs.accept().is_ok(), "it was asked");
     assert!(path.exists());
@@ -69,7 +72,7 @@ async fn what_is_not_a_socket_is_left_alone() {
     for taken in [&path, &link, dir.path()] {
         let refused = at(taken).bind().await.unwrap_err();
         assert!(
-            matches!(refused, SdsSocketError::NotASocket { .. }),
+            matches!(refused, LocalSocketError::NotASocket { .. }),
             "{refused}"
         );
     }
@@ -97,16 +100,16 @@ async fn a_path_may_be_as_long_as_the_system_takes_and_no_longer() {
     let bound = at(&longest).bind().await.unwrap();
     assert!(tokio::net::UnixStream::connect(&longest).await.is_ok());
     drop(bound);
-    let refused = SdsSocket::new(dir.path().join("s".repeat(room + 1)), 0o600, None);
+    let refused = LocalSocket::new(dir.path().join("s".repeat(room + 1)), 0o600, None);
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.contains("108 bytes") && refused.contains("at most 107"),
         "{refused}"
     );
     for nameless in ["", "/", "..", "/tmp/"] {
-        let refused = SdsSocket::new(nameless, 0o600, None).unwrap_err();
+        let refused = LocalSocket::new(nameless, 0o600, None).unwrap_err();
         assert!(
-            matches!(refused, SdsSocketError::NoName { .. }),
+            matches!(refused, LocalSocketError::NoName { .. }),
             "{refused}"
         );
     }

@@ -1,0 +1,53 @@
+//! Which sockets do the settings ask for, and can they be had?
+
+use ca_client::socket::LocalSocket;
+use ca_client::socket::LocalSocketError;
+use ca_client::workload_api::AllowRule;
+use ca_client::workload_api::WorkloadApi;
+
+use crate::agent_command::AgentError;
+use crate::cli::AgentOptions;
+
+/// Where others are served.
+pub(crate) struct Sockets {
+    pub(crate) sds: Option<LocalSocket>,
+    pub(crate) workload_api: Option<WorkloadApi>,
+}
+
+impl Sockets {
+    /// Refuses at once what no time will cure.
+    pub(crate) async fn checked(options: &AgentOptions) -> Result<Self, AgentError> {
+        let sds = options.sds_socket.as_ref();
+        let sds = sds.map(|path| LocalSocket::new(path, options.sds_mode, options.sds_group));
+        let workload_api = options.workload_api_socket.as_ref().map(|path| {
+            LocalSocket::new(path, options.workload_api_mode, options.workload_api_group)
+        });
+        let sds = checked("--sds-socket", sds).await?;
+        let socket = checked("--workload-api-socket", workload_api).await?;
+        if let (Some(sds), Some(socket)) = (&sds, &socket)
+            && sds.path() == socket.path()
+        {
+            return Err(AgentError::SameSocket);
+        }
+        let allow = options.workload_api_allow.clone();
+        let allow = allow.unwrap_or_else(AllowRule::own_user_and_root);
+        Ok(Self {
+            sds,
+            workload_api: socket.map(|socket| WorkloadApi::new(socket, allow)),
+        })
+    }
+}
+
+async fn checked(
+    flag: &'static str,
+    socket: Option<Result<LocalSocket, LocalSocketError>>,
+) -> Result<Option<LocalSocket>, AgentError> {
+    let socket = socket
+        .transpose()
+        .map_err(|source| AgentError::Socket { flag, source })?;
+    if let Some(socket) = &socket {
+        let checked = socket.check().await;
+        checked.map_err(|source| AgentError::SocketInTheWay { flag, source })?;
+    }
+    Ok(socket)
+}

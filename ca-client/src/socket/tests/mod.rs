@@ -1,0 +1,4 @@
+//! Sockets, and the frames that come over them.
+
+mod frames;
+mod place;

@@ -1,0 +1,142 @@
+//! How does the Workload API do? Counts and words for [`Status`], and what is worth a line in the log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::agent::Status;
+use crate::socket::Peer;
+
+/// The Workload API in the agent's status.
+#[derive(Clone, Debug, Default)]
+pub struct WorkloadApiStatus {
+    /// Whether the socket is there, and answers.
+    pub is_listening: bool,
+    /// Why it is not, on one line.
+    pub problem: Option<String>,
+    /// Open calls, most of which are streams.
+    pub streams: usize,
+    /// Messages sent.
+    pub pushes: u64,
+    /// Connections of those who are not allowed.
+    pub refused: u64,
+}
+
+/// Where it is told.
+#[derive(Debug)]
+pub(super) struct Report {
+    status: Arc<watch::Sender<Status>>,
+    admitted: Mutex<Lines>,
+    refused: Mutex<Lines>,
+}
+
+impl Report {
+    pub(super) fn new(status: Arc<watch::Sender<Status>>) -> Self {
+        let report = Self {
+            status,
+            admitted: Mutex::default(),
+            refused: Mutex::default(),
+        };
+        report.change(|_api| {});
+        report
+    }
+
+    /// Whether the agent has no certificate because nothing that it could show gets it one.
+    pub(super) fn is_refused_by_the_ca(&self) -> bool {
+        let status = self.status.borrow();
+        let reason = status.last_failure.as_ref().map(|failure| failure.reason);
+        let refusals = ["needs-token", "no-credential", "refused", "unauthenticated"];
+        status.is_failing() && reason.is_some_and(|reason| refusals.contains(&reason))
+    }
+
+    pub(super) fn listening(&self, path: &Path) {
+        tracing::info!(workload_api = %path.display(), "listening");
+        self.change(|api| {
+            api.is_listening = true;
+            api.problem = None;
+        });
+    }
+
+    /// The same is told once.
+    pub(super) fn not_listening(&self, why: String) {
+        let is_known = |api: &WorkloadApiStatus| api.problem.as_ref() == Some(&why);
+        if !self
+            .status
+            .borrow()
+            .workload_api
+            .as_ref()
+            .is_some_and(is_known)
+        {
+            tracing::error!("the Workload API socket is not there, trying every second: {why}");
+        }
+        self.change(|api| {
+            api.is_listening = false;
+            api.problem = Some(why);
+        });
+    }
+
+    /// Somebody connected who may have our identity.
+    pub(super) fn admitted(&self, peer: &Peer) {
+        if is_worth_a_line(&self.admitted) {
+            let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
+            tracing::info!(uid, gid, pid, "a workload connected");
+        }
+    }
+
+    /// Somebody connected who may not.
+    pub(super) fn refused(&self, peer: &Peer) {
+        if is_worth_a_line(&self.refused) {
+            let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
+            tracing::warn!(
+                uid,
+                gid,
+                pid,
+                "a peer is refused by the rule of --workload-api-allow"
+            );
+        }
+        self.change(|api| api.refused += 1);
+    }
+
+    pub(super) fn streams(&self, open: usize) {
+        self.change(|api| api.streams = open);
+    }
+
+    pub(super) fn pushed(&self) {
+        self.change(|api| api.pushes += 1);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut WorkloadApiStatus)) {
+        self.status
+            .send_modify(|status| change(status.workload_api.get_or_insert_default()));
+    }
+}
+
+/// How much was logged of one kind lately.
+#[derive(Debug, Default)]
+struct Lines {
+    since: Option<Instant>,
+    count: u64,
+}
+
+/// Whoever connects all the time must not fill the log: what is left out is told with the next line.
+fn is_worth_a_line(lines: &Mutex<Lines>) -> bool {
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    if lines.since.is_none_or(|since| since.elapsed() >= MINUTE) {
+        if let Some(unsaid) = lines.count.checked_sub(MOST_LINES).filter(|it| *it > 0) {
+            tracing::info!(unsaid, "more of these connected to the Workload API before");
+        }
+        lines.since = Some(Instant::now());
+        lines.count = 0;
+    }
+    lines.count += 1;
+    lines.count <= MOST_LINES
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// In a minute, of one kind.
+const MOST_LINES: u64 = 30;

@@ -1,0 +1,107 @@
+//! What are the calls? Streams of what there is, codes for what there is not (SPIFFE Workload API section 4.4, SPIFFE
+//! Workload Endpoint section 6). Who may call is decided before, in [`super::host`].
+
+use std::sync::Arc;
+
+use proto::workload_api::JwtBundlesRequest;
+use proto::workload_api::JwtBundlesResponse;
+use proto::workload_api::JwtsvidRequest;
+use proto::workload_api::JwtsvidResponse;
+use proto::workload_api::ValidateJwtsvidRequest;
+use proto::workload_api::ValidateJwtsvidResponse;
+use proto::workload_api::X509BundlesRequest;
+use proto::workload_api::X509BundlesResponse;
+use proto::workload_api::X509svidRequest;
+use proto::workload_api::X509svidResponse;
+use proto::workload_api::spiffe_workload_api_server::SpiffeWorkloadApi;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+use super::answers;
+use super::answers::Answers;
+use super::report::Report;
+use crate::clock::Clock;
+use crate::offer::Offers;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) offers: Offers,
+    pub(super) report: Arc<Report>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+#[tonic::async_trait]
+impl SpiffeWorkloadApi for Service {
+    type FetchX509SVIDStream = Answers<X509svidResponse>;
+    type FetchX509BundlesStream = Answers<X509BundlesResponse>;
+    type FetchJWTBundlesStream = Answers<JwtBundlesResponse>;
+
+    async fn fetch_x509svid(
+        &self,
+        _request: Request<X509svidRequest>,
+    ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
+        let not_after = self.held_until()?;
+        if not_after < self.clock.now() {
+            return Err(Status::unavailable(format!(
+                "the certificate expired at {}; the agent goes on asking for another",
+                humantime::format_rfc3339_seconds(not_after)
+            )));
+        }
+        let answers = answers::svids(self.offers.clone(), Arc::clone(&self.report));
+        Ok(Response::new(answers))
+    }
+
+    async fn fetch_x509_bundles(
+        &self,
+        _request: Request<X509BundlesRequest>,
+    ) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
+        let _not_after = self.held_until()?;
+        let answers = answers::bundles(self.offers.clone(), Arc::clone(&self.report));
+        Ok(Response::new(answers))
+    }
+
+    async fn fetch_jwtsvid(
+        &self,
+        _request: Request<JwtsvidRequest>,
+    ) -> Result<Response<JwtsvidResponse>, Status> {
+        Err(no_jwts())
+    }
+
+    async fn fetch_jwt_bundles(
+        &self,
+        _request: Request<JwtBundlesRequest>,
+    ) -> Result<Response<Self::FetchJWTBundlesStream>, Status> {
+        Err(no_jwts())
+    }
+
+    async fn validate_jwtsvid(
+        &self,
+        _request: Request<ValidateJwtsvidRequest>,
+    ) -> Result<Response<ValidateJwtsvidResponse>, Status> {
+        Err(no_jwts())
+    }
+}
+
+impl Service {
+    /// The last second of what is held.
+    fn held_until(&self) -> Result<std::time::SystemTime, Status> {
+        let held = self.offers.borrow();
+        match held.as_ref() {
+            Some(offer) => Ok(offer.svid.not_after()),
+            None if self.report.is_refused_by_the_ca() => Err(Status::permission_denied(
+                "no identity issued: the CA gives this agent no certificate; its log says why",
+            )),
+            None => Err(Status::unavailable(
+                "no certificate yet: the agent is starting; try again",
+            )),
+        }
+    }
+}
+
+fn no_jwts() -> Status {
+    Status::unimplemented(
+        "this agent has no JWT-SVIDs; it serves X.509: FetchX509SVID and FetchX509Bundles",
+    )
+}
