@@ -36,8 +36,12 @@ impl<D: Dialect> Stream<D> {
             tokio::select! {
                 () = answers.closed() => return,
                 request = self.requests.message() => {
-                    let Ok(Some(request)) = request else { return };
-                    if let Err(status) = self.hear(request) {
+                    let heard = match request {
+                        Ok(None) => return,
+                        Ok(Some(request)) => self.hear(request),
+                        Err(unreadable) => Err(unreadable),
+                    };
+                    if let Err(status) = heard {
                         drop(answers.send(Err(status)).await);
                         return;
                     }

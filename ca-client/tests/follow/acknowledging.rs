@@ -83,12 +83,20 @@ async fn renewals_quicker_than_settling_do_not_put_acknowledgements_off() {
     assert!(scene.ca.state().has_acknowledged(5));
 }
 
+/// The agent may be writing while its directory goes.
+async fn put_something_in_the_way(scene: &Scene) {
+    until("a file in place of the directory", || {
+        let _not_whole = std::fs::remove_dir_all(scene.out());
+        std::fs::write(scene.out(), "in the way").is_ok()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn files_that_cannot_be_written_are_not_acknowledged() {
     let scene = Scene::new().await;
     let agent = scene.settled().await;
-    std::fs::remove_dir_all(scene.out()).unwrap();
-    std::fs::write(scene.out(), "in the way").unwrap();
+    put_something_in_the_way(&scene).await;
     scene
         .ca
         .push(crate::trust_ca::bundle(6, &[&scene.a, &scene.b]));
@@ -111,8 +119,7 @@ async fn what_is_lost_before_readers_had_their_time_is_not_acknowledged_until_it
     let settle = Duration::from_millis(2500);
     let agent = Running::start(scene.builder().settle(settle));
     until("files", || scene.has_roots(&[&scene.a])).await;
-    std::fs::remove_dir_all(scene.out()).unwrap();
-    std::fs::write(scene.out(), "in the way").unwrap();
+    put_something_in_the_way(&scene).await;
     until("the loss", || {
         matches!(agent.status.borrow().files, Files::Failed { .. })
     })
@@ -133,8 +140,7 @@ async fn a_hook_is_not_run_again_for_files_that_are_gone() {
     let scene = Scene::new().await;
     let agent = Running::start(scene.builder().hook(hook(&scene)));
     until("a failure", || agent.status.borrow().hook_failures > 0).await;
-    std::fs::remove_dir_all(scene.out()).unwrap();
-    std::fs::write(scene.out(), "in the way").unwrap();
+    put_something_in_the_way(&scene).await;
     until("the loss", || {
         matches!(agent.status.borrow().files, Files::Failed { .. })
     })

@@ -61,7 +61,12 @@ pub(super) fn policies(
         return Vec::new();
     }
     let mut found = Vec::new();
-    for node in reader.list(&targets.value, "targets") {
+    let nodes = reader.list(&targets.value, "targets");
+    if nodes.is_empty() {
+        let reason = "no target is listed: without the field it holds for the whole namespace";
+        reader.refuse(targets.line, RefusalRule::BadValue, reason.to_owned());
+    }
+    for node in nodes {
         if let Some((service, ports)) = target(reader, node) {
             let namespace = namespace.clone();
             found.push(policy(reader, Scope::Service { namespace, service }, ports));
@@ -138,8 +143,17 @@ fn target(reader: &mut Reader, node: &Node) -> Option<(String, Vec<u16>)> {
     let service = reader.name(name, "the target's name")?.to_owned();
     let mut ports = Vec::new();
     if let Some(entry) = fields.get("ports") {
-        for port in reader.list(&entry.value, "ports") {
-            let port = reader.fields(port, "a port", &["number", "name"]);
+        let listed = reader.list(&entry.value, "ports");
+        if listed.is_empty() {
+            let reason = "no port is listed: without the field it holds for all of them";
+            reader.refuse(entry.line, RefusalRule::BadValue, reason.to_owned());
+        }
+        for node in listed {
+            let port = reader.fields(node, "a port", &["number", "name"]);
+            if port.get("name").is_none() && port.get("number").is_none() {
+                let reason = "a port needs its number".to_owned();
+                reader.refuse(node.line, RefusalRule::BadValue, reason);
+            }
             if let Some(name) = port.get("name") {
                 let reason = "a port by name is not known here; give its number".to_owned();
                 reader.refuse(name.line, RefusalRule::NotHonoured, reason);

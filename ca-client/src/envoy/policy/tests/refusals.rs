@@ -106,6 +106,18 @@ fn what_an_older_policy_cannot_have_is_refused_where_it_stands() {
             "2: not-honoured: a port by name is not known here",
         ),
         (
+            "Policy p targets: []",
+            "2: bad-value: no target is listed: without the field it holds for the whole namespace",
+        ),
+        (
+            "Policy p targets: [{name: cart, ports: []}]",
+            "2: bad-value: no port is listed: without the field it holds for all of them",
+        ),
+        (
+            "Policy p targets: [{name: cart, ports: [{}]}]",
+            "2: bad-value: a port needs its number",
+        ),
+        (
             "ServiceMeshPolicy default targets: [{name: cart}]",
             "2: bad-value: a policy for the whole mesh has no targets",
         ),
