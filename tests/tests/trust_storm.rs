@@ -36,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 const MIB: u64 = 1024 * 1024;
 /// How much more than before may stay: a quarter and this much, for leaves in the ledger's cache and threads.
-const MARGIN: u64 = 16 * MIB;
+const MARGIN: u64 = 32 * MIB;
 /// By when a crowd's memory is back.
 const GIVES_BACK_WITHIN: Duration = Duration::from_secs(30);
 
