@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper_util::rt::TokioIo;
 use proto::istio::IstioCertificateRequest;
 use proto::istio::istio_certificate_service_client::IstioCertificateServiceClient;
 use rustls::ClientConfig;
@@ -17,12 +16,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::UnixTime;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tonic::Request;
 use tonic::Status;
 use tonic::transport::Channel;
-use tonic::transport::Endpoint;
+
+use crate::follower::connect;
 
 /// A connection to the CSR API.
 #[derive(Clone, Debug)]
@@ -66,7 +64,9 @@ impl Agent {
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let channel = channel_with(addr, config).await.expect("connects");
+        let channel = connect(addr, &Arc::new(config), None)
+            .await
+            .expect("connects");
         let bearer = bearer.iter().map(|token| (*token).to_owned()).collect();
         Self {
             client: IstioCertificateServiceClient::new(channel),
@@ -115,25 +115,8 @@ pub async fn channel(
     roots_pem: &str,
     identity: Option<ClientIdentity>,
 ) -> Result<Channel, tonic::transport::Error> {
-    channel_with(addr, tls_config(roots_pem, identity)).await
-}
-
-async fn channel_with(
-    addr: SocketAddr,
-    config: ClientConfig,
-) -> Result<Channel, tonic::transport::Error> {
-    let config = Arc::new(config);
-    let connector = tower::service_fn(move |_uri| {
-        let connector = TlsConnector::from(Arc::clone(&config));
-        async move {
-            let stream = TcpStream::connect(addr).await?;
-            let name = ServerName::try_from("localhost").expect("a name");
-            Ok::<_, std::io::Error>(TokioIo::new(connector.connect(name, stream).await?))
-        }
-    });
-    Endpoint::from_static("http://localhost")
-        .connect_with_connector(connector)
-        .await
+    let config = Arc::new(tls_config(roots_pem, identity));
+    connect(addr, &config, None).await
 }
 
 /// rustls settings that trust `roots_pem`, and show `identity` where there is one.
