@@ -8,6 +8,8 @@ use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 use tonic::metadata::MetadataMap;
 
+use crate::offer::BundleAge;
+
 /// The roots that workloads get, and what the CA said of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Bundle {
@@ -15,6 +17,8 @@ pub(crate) struct Bundle {
     roots: Vec<Certificate>,
     distrusted: Vec<Fingerprint>,
     beyond: Option<Arc<Beyond>>,
+    /// Whether that was told with this number, and not with one before.
+    is_told: bool,
 }
 
 /// What the CA tells beside the roots of our own trust domain.
@@ -34,12 +38,20 @@ impl Bundle {
             roots,
             distrusted: Vec::new(),
             beyond: None,
+            is_told: false,
         }
     }
 
     /// With what was told beside the roots; a bundle that was told without that leaves it as it was.
     pub(crate) fn beside(mut self, beyond: Option<Arc<Beyond>>) -> Self {
         self.beyond = self.beyond.or(beyond);
+        self
+    }
+
+    /// With what was told beside just these roots.
+    pub(crate) fn telling(mut self, beyond: Arc<Beyond>) -> Self {
+        self.beyond = Some(beyond);
+        self.is_told = true;
         self
     }
 
@@ -58,6 +70,13 @@ impl Bundle {
 
     pub(crate) fn number(&self) -> Option<u64> {
         self.number
+    }
+
+    pub(crate) fn age(&self) -> BundleAge {
+        BundleAge {
+            number: self.number,
+            is_told: self.is_told,
+        }
     }
 
     /// All of them: those that are distrusted still authenticate workloads.

@@ -1,4 +1,5 @@
-//! What does the agent hold at one moment, for those who serve it to others?
+//! What do the agents of this process hold at one moment, for those who serve it to others? A place on one board for
+//! each workload.
 
 use std::sync::Arc;
 
@@ -12,7 +13,74 @@ use crate::svid::Svid;
 pub(crate) struct Offer {
     pub(crate) svid: Arc<Svid>,
     pub(crate) beyond: Arc<Beyond>,
+    pub(crate) age: BundleAge,
 }
 
-/// The latest of it; `None` until there is a certificate.
-pub(crate) type Offers = watch::Receiver<Option<Offer>>;
+impl Offer {
+    /// Whether nothing at all differs.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.svid, &other.svid)
+            && Arc::ptr_eq(&self.beyond, &other.beyond)
+            && self.age == other.age
+    }
+
+    /// The SPIFFE ID's trust domain.
+    pub(crate) fn trust_domain(&self) -> String {
+        self.svid.spiffe_id().trust_domain().as_str().to_owned()
+    }
+}
+
+/// Which of two trust bundles of one CA is newer? The greater one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BundleAge {
+    /// None of a CA that does not count them.
+    pub(crate) number: Option<u64>,
+    /// Whether what is beside the roots was told with just this number, and not left over from one before.
+    pub(crate) is_told: bool,
+}
+
+/// What each workload's agent holds; `None` until it has a certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Board(Vec<Option<Offer>>);
+
+impl Board {
+    pub(crate) fn at(&self, place: usize) -> Option<&Offer> {
+        self.0.get(place)?.as_ref()
+    }
+
+    pub(crate) fn places(&self) -> impl Iterator<Item = Option<&Offer>> {
+        self.0.iter().map(Option::as_ref)
+    }
+}
+
+/// The latest of it.
+pub(crate) type Offers = watch::Receiver<Board>;
+
+/// Where one agent puts what it holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    board: Arc<watch::Sender<Board>>,
+    index: usize,
+}
+
+impl Place {
+    /// A board with that many places.
+    pub(crate) fn all(count: usize) -> (Vec<Self>, Offers) {
+        let board = Arc::new(watch::Sender::new(Board(vec![None; count])));
+        let offers = board.subscribe();
+        let place = |index| Self {
+            board: Arc::clone(&board),
+            index,
+        };
+        ((0..count).map(place).collect(), offers)
+    }
+
+    /// From now on this is held.
+    pub(crate) fn offer(&self, offer: Offer) {
+        self.board.send_modify(|board| {
+            if let Some(place) = board.0.get_mut(self.index) {
+                *place = Some(offer);
+            }
+        });
+    }
+}

@@ -133,7 +133,7 @@ impl AgentBuilder {
         Agent {
             settings: self,
             svids: watch::Sender::new(None),
-            status: watch::Sender::new(status),
+            status: Arc::new(watch::Sender::new(status)),
             wake: Arc::new(Notify::new()),
         }
     }

@@ -56,9 +56,14 @@ pub use status::Status;
 pub(crate) use status::one_line;
 
 use crate::builder::CaClientBuilder;
-use crate::sds;
+use crate::clock::Clock;
+use crate::offer::Place;
+use crate::readers::Readers;
+use crate::readers::Statuses;
+use crate::roster::Roster;
+use crate::sds::Gate;
 use crate::svid::Svid;
-use crate::workload_api;
+use crate::workload_api::AllowRule;
 use engine::Engine;
 
 /// The latest certificate, always; `None` until there is one.
@@ -69,7 +74,7 @@ pub type Svids = watch::Receiver<Option<Arc<Svid>>>;
 pub struct Agent {
     settings: AgentBuilder,
     svids: watch::Sender<Option<Arc<Svid>>>,
-    status: watch::Sender<Status>,
+    status: Arc<watch::Sender<Status>>,
     wake: Arc<Notify>,
 }
 
@@ -99,32 +104,49 @@ impl Agent {
     }
 
     /// Runs until dropped; there is no failure that ends it.
-    pub async fn run(self) {
-        let status = Arc::new(self.status);
-        let (ends, followers) = follow::connect(&self.settings, &status);
-        let hooks = engine::Hooks::new(&self.settings, &status);
-        let engine = Engine::new(self.settings, self.svids, status, ends);
+    pub async fn run(mut self) {
+        let (mut places, offers) = Place::all(1);
+        let statuses = Statuses {
+            shared: Arc::clone(&self.status),
+            workloads: vec![Arc::clone(&self.status)],
+        };
+        // Whoever can connect to the SDS socket is given the secrets: its mode says who can.
+        let sds = self.settings.sds.take();
+        let sds = sds.map(|socket| (socket, Roster::of_one(AllowRule::any())));
+        let workload_api = self.settings.workload_api.take().map(|api| {
+            let (socket, allow) = api.into_parts();
+            (socket, Roster::of_one(allow))
+        });
+        let clock = &self.settings.clock;
+        let readers = Readers::new(sds, workload_api, &offers, &statuses, clock);
+        let gate = readers.gate(0);
+        let Some(place) = places.pop() else { return };
+        tokio::select! {
+            () = self.work(place, gate) => {}
+            () = readers.run() => {}
+        }
+    }
+
+    /// Runs until dropped, without sockets: what is held is put in `place`, and `gate` waits for who reads it there.
+    pub(crate) async fn work(self, place: Place, gate: Option<Gate>) {
+        let (ends, followers) = follow::connect(&self.settings, &self.status, place, gate);
+        let hooks = engine::Hooks::new(&self.settings, &self.status);
+        let engine = Engine::new(self.settings, self.svids, self.status, ends);
         tokio::select! {
             () = engine.run(&self.wake) => {}
             () = hooks.run(followers.published, followers.ended) => {}
             () = followers.settling.run() => {}
             () = followers.follower.run() => {}
-            () = serve_envoys(followers.sds) => {}
-            () = serve_workloads(followers.workload_api) => {}
         }
     }
-}
 
-async fn serve_envoys(server: Option<sds::Server>) {
-    match server {
-        Some(server) => server.run().await,
-        None => std::future::pending().await,
+    /// Where the agent tells how it is.
+    pub(crate) fn status_sender(&self) -> &Arc<watch::Sender<Status>> {
+        &self.status
     }
-}
 
-async fn serve_workloads(server: Option<workload_api::Server>) {
-    match server {
-        Some(server) => server.run().await,
-        None => std::future::pending().await,
+    /// Where the time comes from.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.settings.clock
     }
 }

@@ -1,222 +1,160 @@
-//! What is there to be had, under which names? The certificate with its key, and what others are judged by, each with
-//! a version that is a hash of its content.
+//! What is there to be had, under which names? The secrets of all workloads, and of those what a reader may have: by
+//! its SPIFFE ID each, as `default` the first, and as `ROOTCA` the newest roots.
 
-use std::fmt;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::core::v3::DataSource;
-use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
-use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::CertificateValidationContext;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SpiffeCertValidatorConfig;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::TlsCertificate;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::spiffe_cert_validator_config::TrustDomain;
-use envoy_types::pb::google::protobuf::Any;
-use envoy_types::util::pack_any;
-use pem::Pem;
-use proto::certificate::Certificate;
-use ring::digest::SHA256;
-use ring::digest::digest;
-
-use crate::bundle::Beyond;
+use super::secrets::Kind;
+use super::secrets::Resource;
+use super::secrets::Secrets;
+use crate::offer::Board;
 use crate::offer::Offer;
+use crate::roster::Grants;
 
 /// The certificate, chain and key together.
-pub(super) const DEFAULT: &str = "default";
+const DEFAULT: &str = "default";
 /// The roots.
-pub(super) const ROOTCA: &str = "ROOTCA";
-
-/// What a secret is good for, in the order in which they are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Roots,
-    Leaf,
-}
-
-/// A hash of content, as hex.
-pub(super) type Version = Arc<str>;
-
-/// A secret without its name.
-pub(super) struct Resource {
-    pub(super) kind: Kind,
-    pub(super) version: Version,
-    body: secret::Type,
-}
-
-impl Resource {
-    /// As it is on the wire, under one of its names.
-    pub(super) fn named(&self, name: &str) -> Any {
-        pack_any(Secret {
-            name: name.to_owned(),
-            r#type: Some(self.body.clone()),
-        })
-    }
-}
-
-impl fmt::Debug for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.kind, self.version)
-    }
-}
+const ROOTCA: &str = "ROOTCA";
 
 /// Everything there is at one moment.
-#[derive(Clone, Debug)]
-pub(super) struct Catalogue {
-    /// What it was made of.
-    offer: Offer,
-    roots: Arc<Resource>,
-    leaf: Arc<Resource>,
-    spiffe_id: String,
-    trust_domain_id: String,
-}
+#[derive(Clone, Debug, Default)]
+pub(super) struct Catalogue(Vec<Option<Arc<Secrets>>>);
 
 impl Catalogue {
-    pub(super) fn new(offer: Offer) -> Self {
-        let spiffe_id = offer.svid.spiffe_id();
-        let own = spiffe_id.trust_domain();
-        Self {
-            roots: Arc::new(roots(own.as_str(), offer.svid.roots(), &offer.beyond)),
-            leaf: Arc::new(leaf(&offer)),
-            spiffe_id: spiffe_id.to_string(),
-            trust_domain_id: format!("spiffe://{own}"),
-            offer,
-        }
+    /// What is on `board`; what did not change since `before` is not made again.
+    pub(super) fn new(board: &Board, before: &Self) -> Self {
+        let places = board.places().enumerate().map(|(place, offer)| {
+            let offer = offer?;
+            let known = before.at(place).filter(|it| it.offer.is(offer));
+            Some(known.map_or_else(|| Arc::new(Secrets::new(offer.clone())), Arc::clone))
+        });
+        Self(places.collect())
     }
 
-    /// What is called `name`, if anything is.
-    pub(super) fn get(&self, name: &str) -> Option<&Arc<Resource>> {
-        match name {
-            DEFAULT => Some(&self.leaf),
-            ROOTCA => Some(&self.roots),
-            name if name == self.spiffe_id => Some(&self.leaf),
-            name if name == self.trust_domain_id => Some(&self.roots),
-            _ => None,
-        }
+    pub(super) fn at(&self, place: usize) -> Option<&Arc<Secrets>> {
+        self.0.get(place)?.as_ref()
     }
 
-    pub(super) fn of_kind(&self, kind: Kind) -> &Arc<Resource> {
-        match kind {
-            Kind::Roots => &self.roots,
-            Kind::Leaf => &self.leaf,
-        }
+    /// Whether nobody has anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
     }
 
     /// Whether it has all of `offer`.
-    pub(super) fn is_of(&self, offer: &Offer) -> bool {
-        Arc::ptr_eq(&self.offer.svid, &offer.svid) && Arc::ptr_eq(&self.offer.beyond, &offer.beyond)
+    pub(super) fn has(&self, place: usize, offer: &Offer) -> bool {
+        self.at(place).is_some_and(|it| it.offer.is(offer))
     }
 
-    /// Our certificate beside the roots of `newer`.
-    pub(super) fn with_roots_of(&self, newer: &Self) -> Self {
-        Self {
-            roots: Arc::clone(&newer.roots),
-            ..self.clone()
+    pub(super) fn seen_by<'a>(&'a self, grants: &'a Grants) -> View<'a> {
+        View {
+            catalogue: self,
+            grants,
         }
     }
 
-    /// Whether both secrets are others than in `before`.
-    pub(super) fn changes_both(&self, before: &Self) -> bool {
-        self.roots.version != before.roots.version && self.leaf.version != before.leaf.version
+    /// Whether a reader with these grants sees nothing else in `other`.
+    pub(super) fn is_same_for(&self, grants: &Grants, other: &Self) -> bool {
+        grants
+            .places()
+            .all(|place| match (self.at(place), other.at(place)) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            })
     }
-}
 
-fn leaf(offer: &Offer) -> Resource {
-    let chain = offer.svid.chain_pem();
-    Resource {
-        kind: Kind::Leaf,
-        // The key needs no part in it: another key has another certificate.
-        version: version(&[chain.as_bytes()]),
-        body: secret::Type::TlsCertificate(TlsCertificate {
-            certificate_chain: Some(inline(chain)),
-            private_key: Some(inline(offer.svid.private_key_pem().as_str().to_owned())),
-            ..TlsCertificate::default()
-        }),
-    }
-}
-
-/// With roots of other trust domains, each chain is held against those of its own.
-fn roots(own: &str, roots: &[Certificate], beyond: &Beyond) -> Resource {
-    let ours = pem_of(roots);
-    let crls: String = beyond.crls.iter().map(|der| crl_pem(der)).collect();
-    let others: Vec<(&str, String)> = beyond
-        .others
-        .iter()
-        .map(|(name, roots)| (name.as_str(), pem_of(roots)))
-        .collect();
-    let mut parts = vec![ours.as_bytes(), crls.as_bytes()];
-    for (name, roots) in &others {
-        parts.extend([name.as_bytes(), roots.as_bytes()]);
-    }
-    let version = version(&parts);
-    let context = match others.is_empty() {
-        true => CertificateValidationContext {
-            trusted_ca: Some(inline(ours)),
-            crl: (!crls.is_empty()).then(|| inline(crls)),
-            ..CertificateValidationContext::default()
-        },
-        false => {
-            // This validator reads revocation lists from beside the roots that they go with.
-            let own = (own, ours + &crls);
-            by_trust_domain(std::iter::once(own).chain(others))
+    /// This with the roots of `next`, for those places where roots and certificate are both others there, and which
+    /// those are.
+    pub(super) fn roots_first(&self, next: &Self) -> (Self, Vec<usize>) {
+        let mut first = next.clone();
+        let mut places = Vec::new();
+        for (place, secrets) in first.0.iter_mut().enumerate() {
+            if let (Some(newer), Some(before)) = (&*secrets, self.at(place))
+                && newer.changes_both(before)
+            {
+                *secrets = Some(Arc::new(before.with_roots_of(newer)));
+                places.push(place);
+            }
         }
-    };
-    Resource {
-        kind: Kind::Roots,
-        version,
-        body: secret::Type::ValidationContext(context),
+        (first, places)
+    }
+
+    /// Whether anybody here has the roots that `other` has at `place`.
+    pub(super) fn has_roots_like(&self, other: &Self, place: usize) -> bool {
+        let version = other.at(place).map(|it| &it.roots.version);
+        let mut ours = self.0.iter().flatten().map(|it| &it.roots.version);
+        version.is_some_and(|version| ours.any(|it| it == version))
     }
 }
 
-fn by_trust_domain<'a>(
-    domains: impl Iterator<Item = (&'a str, String)>,
-) -> CertificateValidationContext {
-    let trust_domains = domains.map(|(name, bundle)| TrustDomain {
-        name: name.to_owned(),
-        trust_bundle: Some(inline(bundle)),
-        ..TrustDomain::default()
-    });
-    let validator = SpiffeCertValidatorConfig {
-        trust_domains: trust_domains.collect(),
-        ..SpiffeCertValidatorConfig::default()
-    };
-    CertificateValidationContext {
-        custom_validator_config: Some(TypedExtensionConfig {
-            name: SPIFFE_VALIDATOR.to_owned(),
-            typed_config: Some(pack_any(validator)),
-        }),
-        ..CertificateValidationContext::default()
+/// What one reader may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    catalogue: &'a Catalogue,
+    grants: &'a Grants,
+}
+
+/// What is called by a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) place: usize,
+    pub(super) resource: &'a Arc<Resource>,
+}
+
+impl<'a> View<'a> {
+    /// What is called `name`, if anything is. A default that is not there yet is not replaced by another's.
+    pub(super) fn find(&self, name: &str) -> Option<Found<'a>> {
+        match name {
+            DEFAULT => {
+                let place = self.grants.default_place()?;
+                Some(leaf((place, self.catalogue.at(place)?)))
+            }
+            ROOTCA => self.newest_roots(|_| true),
+            id => {
+                let named = self.secrets().find(|(_, secrets)| secrets.spiffe_id == id);
+                named
+                    .map(leaf)
+                    .or_else(|| self.newest_roots(|secrets| secrets.trust_domain_id == id))
+            }
+        }
+    }
+
+    /// What is called `name`, without whose it is.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Arc<Resource>> {
+        self.find(name).map(|found| found.resource)
+    }
+
+    fn newest_roots(&self, is_meant: impl Fn(&Secrets) -> bool) -> Option<Found<'a>> {
+        let meant = self.secrets().filter(|(_, secrets)| is_meant(secrets));
+        let newest = meant.reduce(|best, next| match next.1.offer.age > best.1.offer.age {
+            true => next,
+            false => best,
+        });
+        newest.map(|(place, secrets)| Found {
+            place,
+            resource: &secrets.roots,
+        })
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = (usize, &'a Arc<Secrets>)> {
+        let catalogue = self.catalogue;
+        self.grants
+            .places()
+            .filter_map(move |place| Some((place, catalogue.at(place)?)))
     }
 }
 
-fn pem_of(certificates: &[Certificate]) -> String {
-    certificates.iter().map(Certificate::to_pem).collect()
-}
-
-fn crl_pem(der: &[u8]) -> String {
-    pem::encode(&Pem::new("X509 CRL", der))
-}
-
-fn inline(text: String) -> DataSource {
-    DataSource {
-        specifier: Some(Specifier::InlineBytes(text.into_bytes())),
-        ..DataSource::default()
+impl Found<'_> {
+    /// Whether `place` has to wait until a reader with `grants` has this: its certificate, or roots that go with it.
+    pub(super) fn concerns(&self, place: usize, grants: &Grants) -> bool {
+        match self.resource.kind {
+            Kind::Leaf => self.place == place,
+            Kind::Roots => grants.has(place),
+        }
     }
 }
 
-/// Half of a SHA-256 over the parts and their lengths.
-fn version(parts: &[&[u8]]) -> Version {
-    let mut all = Vec::new();
-    for part in parts {
-        all.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        all.extend_from_slice(part);
+fn leaf<'a>((place, secrets): (usize, &'a Arc<Secrets>)) -> Found<'a> {
+    Found {
+        place,
+        resource: &secrets.leaf,
     }
-    let hash = digest(&SHA256, &all);
-    let half = hash.as_ref().iter().take(16);
-    half.map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into()
 }
-
-const SPIFFE_VALIDATOR: &str = "envoy.tls.cert_validator.spiffe";

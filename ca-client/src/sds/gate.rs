@@ -8,16 +8,21 @@ use super::catalogue::Catalogue;
 use super::streams::Streams;
 use crate::offer::Offers;
 
-/// Waits for the readers.
+/// Waits for the readers of one workload.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    place: usize,
     offers: Offers,
     streams: Arc<Streams>,
 }
 
 impl Gate {
-    pub(super) fn new(offers: Offers, streams: Arc<Streams>) -> Self {
-        Self { offers, streams }
+    pub(super) fn new(place: usize, offers: Offers, streams: Arc<Streams>) -> Self {
+        Self {
+            place,
+            offers,
+            streams,
+        }
     }
 
     /// Ends when all that is held is acknowledged. Whoever leaves without a word is given time to come back.
@@ -25,11 +30,10 @@ impl Gate {
         let mut changes = self.streams.changes();
         let mut shelf = self.streams.shelf();
         loop {
-            let catalogue = shelf.borrow_and_update().clone();
-            let whole = catalogue.filter(|it| self.is_latest(it));
-            let behind = whole.as_ref().map(|it| self.streams.behind(it));
-            if let Some(behind) = &behind {
-                self.streams.report.waiting_for(behind);
+            let catalogue = Arc::clone(&shelf.borrow_and_update());
+            if self.is_latest(&catalogue) {
+                let behind = self.streams.behind(&catalogue, self.place);
+                self.streams.report.waiting_for(self.place, &behind);
                 if behind.is_empty() {
                     return;
                 }
@@ -43,8 +47,10 @@ impl Gate {
     }
 
     fn is_latest(&self, catalogue: &Catalogue) -> bool {
-        let offer = self.offers.borrow();
-        offer.as_ref().is_some_and(|offer| catalogue.is_of(offer))
+        let board = self.offers.borrow();
+        board
+            .at(self.place)
+            .is_some_and(|offer| catalogue.has(self.place, offer))
     }
 }
 

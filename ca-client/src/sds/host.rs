@@ -15,6 +15,7 @@ use super::service::Service;
 use super::slim::Slim;
 use super::streams::MOST_STREAMS;
 use super::streams::Streams;
+use crate::roster::Roster;
 use crate::socket;
 use crate::socket::Peer;
 
@@ -26,9 +27,10 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(streams: Arc<Streams>) -> Self {
+    pub(super) fn new(streams: Arc<Streams>, roster: Roster) -> Self {
         let service = SecretDiscoveryServiceServer::new(Service {
             streams: Arc::clone(&streams),
+            roster,
         });
         let routes = Routes::new(service.max_decoding_message_size(MAX_MESSAGE)).prepare();
         Self { streams, routes }

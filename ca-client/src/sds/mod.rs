@@ -8,6 +8,7 @@ mod catalogue;
 mod gate;
 mod host;
 mod report;
+mod secrets;
 mod service;
 mod slim;
 mod stage;
@@ -20,14 +21,13 @@ mod wire;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 pub(crate) use gate::Gate;
 pub use report::SdsStatus;
 
-use crate::agent::Status;
 use crate::clock::Clock;
 use crate::offer::Offers;
+use crate::readers::Statuses;
+use crate::roster::Roster;
 use crate::socket;
 use crate::socket::LocalSocket;
 use host::Host;
@@ -38,41 +38,49 @@ use streams::Streams;
 #[derive(Debug)]
 pub(crate) struct Server {
     socket: LocalSocket,
+    roster: Roster,
     offers: Offers,
     streams: Arc<Streams>,
 }
 
 impl Server {
-    /// A server at `socket` of what is offered, and the gate that waits for its readers.
+    /// A server at `socket` of what is offered, to those whom `roster` names.
     pub(crate) fn new(
         socket: LocalSocket,
+        roster: Roster,
         offers: Offers,
-        status: Arc<watch::Sender<Status>>,
+        statuses: Statuses,
         clock: Arc<dyn Clock>,
-    ) -> (Self, Gate) {
-        let streams = Arc::new(Streams::new(Report::new(status, clock)));
-        let gate = Gate::new(offers.clone(), Arc::clone(&streams));
-        let server = Self {
+    ) -> Self {
+        let report = Report::new(statuses, roster.clone(), clock);
+        Self {
             socket,
+            roster,
             offers,
-            streams,
-        };
-        (server, gate)
+            streams: Arc::new(Streams::new(report)),
+        }
+    }
+
+    /// The gate that waits for readers of the workload at `place`.
+    pub(crate) fn gate(&self, place: usize) -> Gate {
+        Gate::new(place, self.offers.clone(), Arc::clone(&self.streams))
     }
 
     /// Never ends by itself.
     pub(crate) async fn run(self) {
         tokio::select! {
             () = stage::run(self.offers, &self.streams) => {}
-            () = listen(&self.socket, &self.streams) => {}
+            () = listen(&self.socket, &self.streams, self.roster) => {}
         }
         std::future::pending::<()>().await;
     }
 }
 
 /// Opens the socket once there is something to be had.
-async fn listen(socket: &LocalSocket, streams: &Arc<Streams>) {
-    if streams.shelf().wait_for(Option::is_some).await.is_ok() {
-        socket::run(socket, &Host::new(Arc::clone(streams))).await;
+async fn listen(socket: &LocalSocket, streams: &Arc<Streams>, roster: Roster) {
+    let mut shelf = streams.shelf();
+    let is_there = shelf.wait_for(|catalogue| !catalogue.is_empty());
+    if is_there.await.is_ok() {
+        socket::run(socket, &Host::new(Arc::clone(streams), roster)).await;
     }
 }

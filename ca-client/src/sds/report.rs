@@ -1,5 +1,6 @@
 //! How does the SDS server do? Counts and words for [`Status`], and what is worth a line in the log.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,6 +13,9 @@ use tokio::time::Instant;
 use crate::agent::Failure;
 use crate::agent::Status;
 use crate::clock::Clock;
+use crate::readers::Statuses;
+use crate::roster::Roster;
+use crate::socket::Peer;
 
 /// The SDS server in the agent's status.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +34,8 @@ pub struct SdsStatus {
     pub refused: u64,
     /// What was refused last, and why.
     pub last_refusal: Option<Failure>,
+    /// Calls of peers whom no workload's rule names.
+    pub turned_away: u64,
     /// Who keeps us from telling the CA that the latest roots and certificate are in use.
     pub waiting_for: Vec<String>,
 }
@@ -37,26 +43,41 @@ pub struct SdsStatus {
 /// Where it is told.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// Of the socket.
     status: Arc<watch::Sender<Status>>,
+    /// Of those whose secrets are served; the same where there is one.
+    workloads: Vec<Arc<watch::Sender<Status>>>,
+    roster: Roster,
     clock: Arc<dyn Clock>,
-    lines: Mutex<Lines>,
+    refusals: Mutex<Lines>,
+    strangers: Mutex<Lines>,
+    waits: Mutex<BTreeMap<usize, Wait>>,
 }
 
-/// How much was logged lately.
+/// How much was logged of one kind lately.
 #[derive(Debug, Default)]
 struct Lines {
     since: Option<Instant>,
-    refusals: u32,
-    waiting_since: Option<Instant>,
+    count: u32,
+}
+
+/// For how long a workload waits for its readers, and when that was told.
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
     complained: Option<Instant>,
 }
 
 impl Report {
-    pub(super) fn new(status: Arc<watch::Sender<Status>>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(statuses: Statuses, roster: Roster, clock: Arc<dyn Clock>) -> Self {
         let report = Self {
-            status,
+            status: statuses.shared,
+            workloads: statuses.workloads,
+            roster,
             clock,
-            lines: Mutex::default(),
+            refusals: Mutex::default(),
+            strangers: Mutex::default(),
+            waits: Mutex::default(),
         };
         report.change(|_sds| {});
         report
@@ -102,7 +123,7 @@ impl Report {
     pub(super) fn refused(&self, who: &str, names: &[String], why: &str) {
         let names = names.join(", ");
         let why: String = why.escape_debug().take(LONGEST).collect();
-        if self.is_worth_a_line() {
+        if is_worth_a_line(&self.refusals, "SDS answers are refused") {
             tracing::warn!(who, names, "an SDS answer is refused: {why}");
         }
         let at = self.clock.now();
@@ -116,49 +137,52 @@ impl Report {
         });
     }
 
-    /// Nobody, or some that have not acknowledged what there is.
-    pub(super) fn waiting_for(&self, who: &[String]) {
-        let some: Vec<String> = who.iter().take(TOLD).cloned().collect();
-        let is_known = |sds: &SdsStatus| sds.waiting_for == some;
-        if !self.status.borrow().sds.as_ref().is_some_and(is_known) {
-            self.change(|sds| sds.waiting_for = some);
+    /// Somebody asked whom no workload's rule names.
+    pub(super) fn turned_away(&self, peer: &Peer) {
+        if is_worth_a_line(&self.strangers, "peers ask for secrets of no workload of theirs") {
+            let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
+            tracing::warn!(uid, gid, pid, "a peer is refused: no workload's rule names it");
         }
-        self.complain_of(who);
+        self.change(|sds| sds.turned_away += 1);
+    }
+
+    /// Nobody, or some that have not acknowledged what there is of a workload.
+    pub(super) fn waiting_for(&self, place: usize, who: &[String]) {
+        let some: Vec<String> = who.iter().take(TOLD).cloned().collect();
+        if let Some(status) = self.workloads.get(place) {
+            status.send_if_modified(|status| {
+                let sds = status.sds.get_or_insert_default();
+                let is_news = sds.waiting_for != some;
+                sds.waiting_for = some;
+                is_news
+            });
+        }
+        self.complain_of(place, who);
     }
 
     /// Who is waited for for long is told, once a minute.
-    fn complain_of(&self, who: &[String]) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    fn complain_of(&self, place: usize, who: &[String]) {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         if who.is_empty() {
-            lines.waiting_since = None;
+            waits.remove(&place);
             return;
         }
-        let since = *lines.waiting_since.get_or_insert_with(Instant::now);
-        let was_told = lines.complained.is_some_and(|at| at.elapsed() < MINUTE);
-        if was_told || since.elapsed() < PATIENCE {
+        let wait = waits.entry(place).or_insert_with(|| Wait {
+            since: Instant::now(),
+            complained: None,
+        });
+        let was_told = wait.complained.is_some_and(|at| at.elapsed() < MINUTE);
+        if was_told || wait.since.elapsed() < PATIENCE {
             return;
         }
-        lines.complained = Some(Instant::now());
+        wait.complained = Some(Instant::now());
         let some: Vec<&str> = who.iter().take(TOLD).map(String::as_str).collect();
         tracing::warn!(
+            workload = self.roster.name(place),
             streams = who.len(),
             "SDS readers have not acknowledged the latest secrets, so the CA is not told that they are in use: {}",
             some.join("; ")
         );
-    }
-
-    /// Whoever refuses everything all the time must not fill the log: it is counted.
-    fn is_worth_a_line(&self) -> bool {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.since.is_none_or(|since| since.elapsed() >= MINUTE) {
-            lines.since = Some(Instant::now());
-            lines.refusals = 0;
-        }
-        lines.refusals += 1;
-        if lines.refusals == REFUSALS {
-            tracing::warn!("many SDS answers are refused; for a minute they are only counted");
-        }
-        lines.refusals < REFUSALS
     }
 
     fn change(&self, change: impl FnOnce(&mut SdsStatus)) {
@@ -167,11 +191,25 @@ impl Report {
     }
 }
 
+/// Whoever does the same all the time must not fill the log: it is counted.
+fn is_worth_a_line(lines: &Mutex<Lines>, what: &str) -> bool {
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    if lines.since.is_none_or(|since| since.elapsed() >= MINUTE) {
+        lines.since = Some(Instant::now());
+        lines.count = 0;
+    }
+    lines.count += 1;
+    if lines.count == MOST_LINES {
+        tracing::warn!("many {what}; for a minute they are only counted");
+    }
+    lines.count < MOST_LINES
+}
+
 /// After which it is worth a line that somebody is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines on refusals in a minute.
-const REFUSALS: u32 = 20;
+/// Lines of one kind in a minute.
+const MOST_LINES: u32 = 20;
 /// Characters of a refusal.
 const LONGEST: usize = 500;
 /// Of those who are waited for.

@@ -25,12 +25,15 @@ use super::wire::Delta;
 use super::wire::Dialect;
 use super::wire::TYPE_URL;
 use super::wire::Whole;
+use crate::roster::Grants;
+use crate::roster::Roster;
 use crate::socket::Peer;
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) streams: Arc<Streams>,
+    pub(super) roster: Roster,
 }
 
 type Answers<T> = ReceiverStream<Result<T, Status>>;
@@ -59,7 +62,7 @@ impl SecretDiscoveryService for Service {
         &self,
         request: Request<DiscoveryRequest>,
     ) -> Result<Response<DiscoveryResponse>, Status> {
-        let seat = self.seat(&request)?;
+        let (seat, grants) = self.seat(&request)?;
         let said = Whole::read(request.into_inner());
         if !said.type_url.is_empty() && said.type_url != TYPE_URL {
             return Err(Status::invalid_argument(format!(
@@ -69,12 +72,12 @@ impl SecretDiscoveryService for Service {
         let mut shelf = seat.streams().shelf();
         let fetched = async {
             loop {
-                if let Some(catalogue) = shelf.borrow_and_update().clone() {
-                    let mut subscription = Subscription::new(Form::Whole, nonce_prefix());
-                    let _asked = subscription.hear(said.request.clone(), &catalogue);
-                    if let Some(answer) = subscription.next(&catalogue) {
-                        return Ok(Response::new(Whole::write(answer)));
-                    }
+                let catalogue = Arc::clone(&shelf.borrow_and_update());
+                let view = catalogue.seen_by(&grants);
+                let mut subscription = Subscription::new(Form::Whole, nonce_prefix());
+                let _asked = subscription.hear(said.request.clone(), view);
+                if let Some(answer) = subscription.next(view) {
+                    return Ok(Response::new(Whole::write(answer)));
                 }
                 let changed = shelf.changed().await;
                 changed.map_err(|_gone| Status::unavailable("the agent is stopping"))?;
@@ -94,31 +97,42 @@ impl Service {
         &self,
         request: Request<Streaming<D::Request>>,
     ) -> Result<Response<Answers<D::Response>>, Status> {
-        let seat = self.seat(&request)?;
+        let (seat, grants) = self.seat(&request)?;
         let mut shelf = self.streams.shelf();
-        let catalogue = shelf.borrow_and_update().clone();
-        let catalogue = catalogue.ok_or_else(|| Status::unavailable("no certificate yet"))?;
+        let catalogue = Arc::clone(&shelf.borrow_and_update());
         let (answers, sent) = mpsc::channel(1);
         let stream = Stream::<D> {
             requests: request.into_inner(),
             answers,
             subscription: Subscription::new(D::FORM, nonce_prefix()),
             seat,
+            grants,
             shelf,
             catalogue,
             is_named: false,
+            is_due: false,
         };
         tokio::spawn(stream.run());
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 
-    fn seat<T>(&self, request: &Request<T>) -> Result<Seat, Status> {
+    /// A seat, and what may be had from it.
+    fn seat<T>(&self, request: &Request<T>) -> Result<(Seat, Grants), Status> {
         let peer = request.extensions().get::<Peer>();
-        let who = peer.map_or_else(|| "somebody".to_owned(), Peer::to_string);
-        self.streams.take_seat(who).ok_or_else(|| {
+        let peer = peer.ok_or_else(|| Status::internal("nobody knows who asks"))?;
+        let grants = self.roster.grants(peer);
+        if grants.is_empty() {
+            self.streams.report.turned_away(peer);
+            return Err(Status::permission_denied(format!(
+                "no identity issued: {peer} is not among those whom the agent serves"
+            )));
+        }
+        let seat = self.streams.take_seat(peer.to_string(), grants.clone());
+        let seat = seat.ok_or_else(|| {
             tracing::debug!("too many SDS streams");
             Status::resource_exhausted("too many streams; close some")
-        })
+        })?;
+        Ok((seat, grants))
     }
 }
 

@@ -14,6 +14,7 @@ use super::subscription::Heard;
 use super::subscription::Subscription;
 use super::wire::Dialect;
 use super::wire::TYPE_URL;
+use crate::roster::Grants;
 
 /// An open stream.
 #[derive(Debug)]
@@ -22,9 +23,12 @@ pub(super) struct Stream<D: Dialect> {
     pub(super) answers: mpsc::Sender<Result<D::Response, Status>>,
     pub(super) subscription: Subscription,
     pub(super) seat: Seat,
+    pub(super) grants: Grants,
     pub(super) shelf: Shelf,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) is_named: bool,
+    /// Whether there is something to send.
+    pub(super) is_due: bool,
 }
 
 impl<D: Dialect> Stream<D> {
@@ -32,7 +36,6 @@ impl<D: Dialect> Stream<D> {
     pub(super) async fn run(mut self) {
         let answers = self.answers.clone();
         loop {
-            let is_due = self.subscription.is_due(&self.catalogue);
             tokio::select! {
                 () = answers.closed() => return,
                 request = self.requests.message() => {
@@ -46,22 +49,32 @@ impl<D: Dialect> Stream<D> {
                         return;
                     }
                 }
-                permit = answers.reserve(), if is_due => {
+                permit = answers.reserve(), if self.is_due => {
                     let Ok(permit) = permit else { return };
-                    if let Some(answer) = self.subscription.next(&self.catalogue) {
+                    let view = self.catalogue.seen_by(&self.grants);
+                    if let Some(answer) = self.subscription.next(view) {
                         permit.send(Ok(D::write(answer)));
                         self.seat.streams().report.pushed();
                     }
+                    self.is_due = false;
                 }
                 changed = self.shelf.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    if let Some(catalogue) = self.shelf.borrow_and_update().clone() {
-                        self.catalogue = catalogue;
-                    }
+                    self.look();
                 }
             }
+        }
+    }
+
+    /// Takes in what there is now. With many workloads, most of what changes is of no interest here.
+    fn look(&mut self) {
+        let catalogue = Arc::clone(&self.shelf.borrow_and_update());
+        let is_same = self.catalogue.is_same_for(&self.grants, &catalogue);
+        self.catalogue = catalogue;
+        if !is_same {
+            self.is_due = self.subscription.is_due(self.catalogue.seen_by(&self.grants));
         }
     }
 
@@ -76,8 +89,10 @@ impl<D: Dialect> Stream<D> {
             self.is_named = true;
             self.seat.name(&node);
         }
-        let heard = self.subscription.hear(said.request, &self.catalogue);
-        self.seat.note(self.subscription.confirmed(&self.catalogue));
+        let view = self.catalogue.seen_by(&self.grants);
+        let heard = self.subscription.hear(said.request, view);
+        self.is_due = self.subscription.is_due(view);
+        self.seat.note(self.subscription.confirmed());
         let report = &self.seat.streams().report;
         match heard {
             Heard::Asked | Heard::Stale => {}

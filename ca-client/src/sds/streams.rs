@@ -11,18 +11,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::catalogue::Catalogue;
-use super::catalogue::Kind;
+use super::catalogue::Found;
 use super::report::Report;
+use super::secrets::Kind;
 use super::subscription::Confirmed;
+use crate::roster::Grants;
 
 /// The catalogue of the moment.
-pub(super) type Shelf = watch::Receiver<Option<Arc<Catalogue>>>;
+pub(super) type Shelf = watch::Receiver<Arc<Catalogue>>;
 
 /// All streams.
 #[derive(Debug)]
 pub(super) struct Streams {
     pub(super) report: Report,
-    shelf: watch::Sender<Option<Arc<Catalogue>>>,
+    shelf: watch::Sender<Arc<Catalogue>>,
     seats: Mutex<Seats>,
     changes: watch::Sender<()>,
 }
@@ -31,27 +33,31 @@ pub(super) struct Streams {
 struct Seats {
     last: u64,
     taken: BTreeMap<u64, Reader>,
-    /// Who left last without a word on what there was, and when.
-    left: Option<(String, Instant)>,
+    /// For each place, who left last without a word on what there was, and when.
+    left: BTreeMap<usize, (String, Instant)>,
 }
 
 /// What one stream has.
 #[derive(Debug)]
 struct Reader {
     who: String,
+    grants: Grants,
     confirmed: Confirmed,
 }
 
 impl Reader {
-    fn has(&self, kind: Kind, catalogue: &Catalogue) -> bool {
-        match self.confirmed.get(&kind) {
-            None => true,
-            Some(version) => version.as_ref() == Some(&catalogue.of_kind(kind).version),
-        }
+    /// Whether it wants something that is `meant`, and has not acknowledged what that is now.
+    fn lacks(&self, catalogue: &Catalogue, meant: impl Fn(&Found<'_>) -> bool) -> bool {
+        let view = catalogue.seen_by(&self.grants);
+        self.confirmed.iter().any(|(name, version)| {
+            let found = view.find(name).filter(&meant);
+            found.is_some_and(|found| version.as_ref() != Some(&found.resource.version))
+        })
     }
 
-    fn has_all(&self, catalogue: &Catalogue) -> bool {
-        self.has(Kind::Roots, catalogue) && self.has(Kind::Leaf, catalogue)
+    fn lacks_of(&self, catalogue: &Catalogue, place: usize) -> bool {
+        self.grants.has(place)
+            && self.lacks(catalogue, |found| found.concerns(place, &self.grants))
     }
 }
 
@@ -59,7 +65,7 @@ impl Streams {
     pub(super) fn new(report: Report) -> Self {
         Self {
             report,
-            shelf: watch::Sender::new(None),
+            shelf: watch::Sender::default(),
             seats: Mutex::default(),
             changes: watch::Sender::new(()),
         }
@@ -67,15 +73,15 @@ impl Streams {
 
     /// There is something else to be had from now on.
     pub(super) fn show(&self, catalogue: Arc<Catalogue>) {
-        self.shelf.send_replace(Some(catalogue));
+        self.shelf.send_replace(catalogue);
     }
 
     pub(super) fn shelf(&self) -> Shelf {
         self.shelf.subscribe()
     }
 
-    /// A place for one more stream of `who`; `None` when all are taken.
-    pub(super) fn take_seat(self: &Arc<Self>, who: String) -> Option<Seat> {
+    /// A seat for one more stream of `who`; `None` when all are taken.
+    pub(super) fn take_seat(self: &Arc<Self>, who: String, grants: Grants) -> Option<Seat> {
         let mut seats = self.seats();
         if seats.taken.len() >= MOST_STREAMS {
             return None;
@@ -84,6 +90,7 @@ impl Streams {
         let id = seats.last;
         let reader = Reader {
             who,
+            grants,
             confirmed: Confirmed::new(),
         };
         seats.taken.insert(id, reader);
@@ -95,24 +102,30 @@ impl Streams {
         })
     }
 
-    /// Those who have not acknowledged all that they want of `catalogue`. Whoever left without that is given time to
+    /// Those who have not acknowledged all that they want of `place`. Whoever left without that is given time to
     /// come back, and to say so.
-    pub(super) fn behind(&self, catalogue: &Catalogue) -> Vec<String> {
+    pub(super) fn behind(&self, catalogue: &Catalogue, place: usize) -> Vec<String> {
         let seats = self.seats();
-        let behind = seats.taken.values().filter(|it| !it.has_all(catalogue));
+        let behind = seats
+            .taken
+            .values()
+            .filter(|it| it.lacks_of(catalogue, place));
         let left = seats
             .left
-            .iter()
+            .get(&place)
             .filter(|(_, at)| at.elapsed() < RETURN)
             .map(|(who, _)| format!("{who}, which has just left"));
         behind.map(|it| it.who.clone()).chain(left).collect()
     }
 
-    /// Ends when every open stream that wants roots has acknowledged those of `catalogue`.
-    pub(super) async fn have_roots(&self, catalogue: &Catalogue) {
+    /// Ends when every open stream that wants roots of one of `places` has acknowledged those of `catalogue`.
+    pub(super) async fn have_roots(&self, catalogue: &Catalogue, places: &[usize]) {
         let mut changes = self.changes.subscribe();
-        let has = |it: &Reader| it.has(Kind::Roots, catalogue);
-        while !self.seats().taken.values().all(has) {
+        let lacks = |it: &Reader| {
+            places.iter().any(|place| it.grants.has(*place))
+                && it.lacks(catalogue, |found| found.resource.kind == Kind::Roots)
+        };
+        while self.seats().taken.values().any(lacks) {
             if changes.changed().await.is_err() {
                 return;
             }
@@ -174,13 +187,15 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let catalogue = self.streams.shelf.borrow().clone();
+        let catalogue = Arc::clone(&self.streams.shelf.borrow());
         let mut seats = self.streams.seats();
-        let reader = seats.taken.remove(&self.id);
-        if let (Some(reader), Some(catalogue)) = (reader, catalogue)
-            && !reader.has_all(&catalogue)
-        {
-            seats.left = Some((reader.who, Instant::now()));
+        if let Some(reader) = seats.taken.remove(&self.id) {
+            let now = Instant::now();
+            let lacking = |place: &usize| reader.lacks_of(&catalogue, *place);
+            let lacking: Vec<usize> = reader.grants.places().filter(lacking).collect();
+            for place in lacking {
+                seats.left.insert(place, (reader.who.clone(), now));
+            }
         }
         self.streams.report.streams(seats.taken.len());
         drop(seats);

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::catalogue::Catalogue;
-use super::catalogue::Kind;
-use super::catalogue::Resource;
-use super::catalogue::Version;
+use super::catalogue::View;
+use super::secrets::Resource;
+use super::secrets::Version;
 
 /// How a stream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +66,11 @@ pub(super) enum Heard {
 pub(super) struct Answer {
     pub(super) nonce: String,
     /// Names and secrets, roots first.
-    pub(super) secrets: Vec<(String, Arc<Resource>)>,
+    pub(super) secrets: Vec<(Arc<str>, Arc<Resource>)>,
 }
 
-/// For each kind of secret that a stream wants, the version that it acknowledged.
-pub(super) type Confirmed = BTreeMap<Kind, Option<Version>>;
+/// For each name that a stream wants, the version that it acknowledged.
+pub(super) type Confirmed = BTreeMap<Arc<str>, Option<Version>>;
 
 /// The state of one stream.
 #[derive(Debug)]
@@ -81,11 +80,11 @@ pub(super) struct Subscription {
     prefix: String,
     answers: u64,
     has_asked: bool,
-    wanted: BTreeSet<String>,
-    sent: BTreeMap<String, Version>,
-    confirmed: BTreeMap<String, Version>,
+    wanted: BTreeSet<Arc<str>>,
+    sent: BTreeMap<Arc<str>, Version>,
+    confirmed: BTreeMap<Arc<str>, Version>,
     /// Answers that nothing was said of yet, the latest last.
-    open: VecDeque<(String, Vec<(String, Version)>)>,
+    open: VecDeque<(String, Vec<(Arc<str>, Version)>)>,
 }
 
 impl Subscription {
@@ -103,7 +102,7 @@ impl Subscription {
     }
 
     /// Takes in what the reader says.
-    pub(super) fn hear(&mut self, request: Request, catalogue: &Catalogue) -> Heard {
+    pub(super) fn hear(&mut self, request: Request, view: View<'_>) -> Heard {
         let is_first = !std::mem::replace(&mut self.has_asked, true);
         let is_about_the_last = self.last_nonce() == request.nonce;
         let is_fresh = is_first || request.nonce.is_empty();
@@ -118,17 +117,17 @@ impl Subscription {
                 if is_fresh {
                     self.sent.clear();
                 }
-                self.want_exactly(names, catalogue);
+                self.want_exactly(names, view);
             }
             Wanted::Change { more, fewer, have } => {
                 self.forget(&fewer);
                 for name in more {
                     // Who asks again gets it again.
-                    self.sent.remove(&name);
-                    self.want(name, catalogue);
+                    self.sent.remove(name.as_str());
+                    self.want(name, view);
                 }
                 if is_first {
-                    self.take_up(have, catalogue);
+                    self.take_up(have, view);
                 }
             }
         }
@@ -136,26 +135,26 @@ impl Subscription {
     }
 
     /// Whether there is something to send.
-    pub(super) fn is_due(&self, catalogue: &Catalogue) -> bool {
+    pub(super) fn is_due(&self, view: View<'_>) -> bool {
         self.wanted
             .iter()
-            .any(|name| self.is_news(name, catalogue).is_some())
+            .any(|name| self.is_news(name, view).is_some())
     }
 
     /// What to send, as from now on sent.
-    pub(super) fn next(&mut self, catalogue: &Catalogue) -> Option<Answer> {
-        if !self.is_due(catalogue) {
+    pub(super) fn next(&mut self, view: View<'_>) -> Option<Answer> {
+        if !self.is_due(view) {
             return None;
         }
         let found = self.wanted.iter().filter_map(|name| match self.form {
-            Form::Whole => Some((name.clone(), Arc::clone(catalogue.get(name)?))),
-            Form::Delta => Some((name.clone(), Arc::clone(self.is_news(name, catalogue)?))),
+            Form::Whole => Some((Arc::clone(name), Arc::clone(view.get(name)?))),
+            Form::Delta => Some((Arc::clone(name), Arc::clone(self.is_news(name, view)?))),
         });
-        let mut secrets: Vec<(String, Arc<Resource>)> = found.collect();
+        let mut secrets: Vec<(Arc<str>, Arc<Resource>)> = found.collect();
         secrets.sort_by_key(|(_, resource)| resource.kind);
-        let versions: Vec<(String, Version)> = secrets
+        let versions: Vec<(Arc<str>, Version)> = secrets
             .iter()
-            .map(|(name, resource)| (name.clone(), Arc::clone(&resource.version)))
+            .map(|(name, resource)| (Arc::clone(name), Arc::clone(&resource.version)))
             .collect();
         self.sent.extend(versions.iter().cloned());
         self.answers += 1;
@@ -168,24 +167,9 @@ impl Subscription {
     }
 
     /// What the reader has, by its own word.
-    pub(super) fn confirmed(&self, catalogue: &Catalogue) -> Confirmed {
-        let mut confirmed = Confirmed::new();
-        for name in &self.wanted {
-            let Some(resource) = catalogue.get(name) else {
-                continue;
-            };
-            let version = self.confirmed.get(name).cloned();
-            confirmed
-                .entry(resource.kind)
-                .and_modify(|known| {
-                    // Under two names, it counts when both are confirmed.
-                    if *known != version {
-                        *known = None;
-                    }
-                })
-                .or_insert(version);
-        }
-        confirmed
+    pub(super) fn confirmed(&self) -> Confirmed {
+        let version = |name: &Arc<str>| (Arc::clone(name), self.confirmed.get(name).cloned());
+        self.wanted.iter().map(version).collect()
     }
 
     fn last_nonce(&self) -> String {
@@ -206,7 +190,7 @@ impl Subscription {
         let versions = self.open.remove(index).map_or_else(Vec::new, |it| it.1);
         match &request.refusal {
             Some(why) => Heard::Refused {
-                names: versions.into_iter().map(|(name, _)| name).collect(),
+                names: versions.iter().map(|(name, _)| name.to_string()).collect(),
                 why: why.clone(),
             },
             None => {
@@ -216,44 +200,44 @@ impl Subscription {
         }
     }
 
-    fn is_news<'a>(&self, name: &str, catalogue: &'a Catalogue) -> Option<&'a Arc<Resource>> {
-        let resource = catalogue.get(name)?;
+    fn is_news<'a>(&self, name: &str, view: View<'a>) -> Option<&'a Arc<Resource>> {
+        let resource = view.get(name)?;
         (self.sent.get(name) != Some(&resource.version)).then_some(resource)
     }
 
-    fn want_exactly(&mut self, names: Vec<String>, catalogue: &Catalogue) {
+    fn want_exactly(&mut self, names: Vec<String>, view: View<'_>) {
         let before = std::mem::take(&mut self.wanted);
         for name in names {
-            self.want(name, catalogue);
+            self.want(name, view);
         }
-        let gone: Vec<String> = before.difference(&self.wanted).cloned().collect();
+        let gone: Vec<Arc<str>> = before.difference(&self.wanted).cloned().collect();
         self.forget(&gone);
     }
 
     /// Names that nothing is called are remembered up to a limit, so that nobody fills our memory with them.
-    fn want(&mut self, name: String, catalogue: &Catalogue) {
+    fn want(&mut self, name: String, view: View<'_>) {
         let has_room = self.wanted.len() < MOST_NAMES && name.len() <= LONGEST_NAME;
-        if catalogue.get(&name).is_some() || has_room {
-            self.wanted.insert(name);
+        if view.get(&name).is_some() || has_room {
+            self.wanted.insert(name.into());
         }
     }
 
-    fn forget(&mut self, names: &[String]) {
-        for name in names {
+    fn forget(&mut self, names: &[impl AsRef<str>]) {
+        for name in names.iter().map(AsRef::as_ref) {
             self.wanted.remove(name);
             self.sent.remove(name);
             self.confirmed.remove(name);
         }
     }
 
-    fn take_up(&mut self, have: Vec<(String, String)>, catalogue: &Catalogue) {
+    fn take_up(&mut self, have: Vec<(String, String)>, view: View<'_>) {
         for (name, version) in have {
-            let current = catalogue.get(&name).map(|resource| &resource.version);
+            let current = view.get(&name).map(|resource| &resource.version);
             if let Some(current) = current.filter(|it| ***it == *version)
-                && self.wanted.contains(&name)
+                && let Some(name) = self.wanted.get(name.as_str())
             {
-                self.sent.insert(name.clone(), Arc::clone(current));
-                self.confirmed.insert(name, Arc::clone(current));
+                self.sent.insert(Arc::clone(name), Arc::clone(current));
+                self.confirmed.insert(Arc::clone(name), Arc::clone(current));
             }
         }
     }

@@ -96,7 +96,7 @@ impl Dialect for Delta {
 
     fn write(answer: Answer) -> DeltaDiscoveryResponse {
         let resources = answer.secrets.iter().map(|(name, resource)| DeltaResource {
-            name: name.clone(),
+            name: name.to_string(),
             version: resource.version.to_string(),
             resource: Some(resource.named(name)),
             ..DeltaResource::default()

@@ -32,7 +32,17 @@ impl AllowRule {
         }
     }
 
-    pub(super) fn allows(&self, peer: &Peer) -> bool {
+    /// Everybody who can connect.
+    #[must_use]
+    pub fn any() -> Self {
+        Self {
+            uids: BTreeSet::new(),
+            gids: BTreeSet::new(),
+            is_for_all: true,
+        }
+    }
+
+    pub(crate) fn allows(&self, peer: &Peer) -> bool {
         self.is_for_all || self.uids.contains(&peer.uid) || self.gids.contains(&peer.gid)
     }
 }

@@ -14,28 +14,65 @@ use tokio_stream::wrappers::WatchStream;
 use tonic::Status;
 
 use super::report::Report;
+use crate::offer::Board;
 use crate::offer::Offer;
 use crate::offer::Offers;
+use crate::roster::Grants;
+use crate::roster::Roster;
 
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Ours with its key, now and whenever it or what goes with it changes.
-pub(super) fn svids(offers: Offers, report: Arc<Report>) -> Answers<X509svidResponse> {
-    let mut last: Option<Offer> = None;
-    Box::pin(WatchStream::new(offers).filter_map(move |offer| {
-        let offer = offer.filter(|offer| !last.as_ref().is_some_and(|it| is_same(it, offer)))?;
-        let answer = svid(&offer);
-        last = Some(offer);
+/// What one caller may have.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    pub(super) roster: Roster,
+    pub(super) grants: Grants,
+}
+
+impl Share {
+    /// What there is of it, the default first; nothing where the default is not there yet, since another's identity
+    /// would be taken for it.
+    fn of(&self, board: &Board) -> Vec<(usize, Offer)> {
+        let has_default = self
+            .grants
+            .default_place()
+            .is_some_and(|place| board.at(place).is_some());
+        let offer = |place| Some((place, board.at(place)?.clone()));
+        match has_default {
+            true => self.grants.places().filter_map(offer).collect(),
+            false => Vec::new(),
+        }
+    }
+}
+
+/// Identities with their keys, now and whenever they or what goes with them change.
+pub(super) fn svids(
+    offers: Offers,
+    share: Share,
+    report: Arc<Report>,
+) -> Answers<X509svidResponse> {
+    let mut last: Vec<(usize, Offer)> = Vec::new();
+    Box::pin(WatchStream::new(offers).filter_map(move |board| {
+        let held = share.of(&board);
+        if held.is_empty() || is_same(&last, &held) {
+            return None;
+        }
+        let answer = answer(&share.roster, &held);
+        last = held;
         report.pushed();
         Some(Ok(answer))
     }))
 }
 
 /// All roots, now and whenever they change.
-pub(super) fn bundles(offers: Offers, report: Arc<Report>) -> Answers<X509BundlesResponse> {
+pub(super) fn bundles(
+    offers: Offers,
+    share: Share,
+    report: Arc<Report>,
+) -> Answers<X509BundlesResponse> {
     let mut last: Option<X509BundlesResponse> = None;
-    Box::pin(WatchStream::new(offers).filter_map(move |offer| {
-        let answer = bundle(&offer?);
+    Box::pin(WatchStream::new(offers).filter_map(move |board| {
+        let answer = bundle(&share.of(&board))?;
         if last.as_ref() == Some(&answer) {
             return None;
         }
@@ -45,35 +82,69 @@ pub(super) fn bundles(offers: Offers, report: Arc<Report>) -> Answers<X509Bundle
     }))
 }
 
-fn is_same(one: &Offer, other: &Offer) -> bool {
-    Arc::ptr_eq(&one.svid, &other.svid) && one.beyond == other.beyond
+fn is_same(one: &[(usize, Offer)], other: &[(usize, Offer)]) -> bool {
+    let is_same = |((place, one), (other_place, other)): (&(usize, Offer), &(usize, Offer))| {
+        place == other_place
+            && Arc::ptr_eq(&one.svid, &other.svid)
+            && one.beyond == other.beyond
+    };
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }
 
-pub(super) fn svid(offer: &Offer) -> X509svidResponse {
+/// `held` is not empty.
+pub(super) fn answer(roster: &Roster, held: &[(usize, Offer)]) -> X509svidResponse {
+    let newest = newest(held, |_| true);
+    let svids = held.iter().map(|(place, offer)| {
+        let domain = offer.trust_domain();
+        let roots = newest_of(held, &domain).map_or(offer, |(_, newest)| newest);
+        svid(offer, roots, roster.name(*place))
+    });
+    X509svidResponse {
+        svids: svids.collect(),
+        crl: newest.map_or_else(Vec::new, |(_, it)| it.beyond.crls.clone()),
+        federated_bundles: newest
+            .map(|(_, it)| others(it).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn svid(offer: &Offer, roots: &Offer, hint: &str) -> X509svid {
     let svid = &offer.svid;
     let certified = svid.rustls_certified_key();
-    X509svidResponse {
-        svids: vec![X509svid {
-            spiffe_id: svid.spiffe_id().to_string(),
-            x509_svid: certified.cert.iter().flat_map(|it| it.to_vec()).collect(),
-            x509_svid_key: svid.private_key_pkcs8().der().to_vec(),
-            bundle: concatenated(svid.roots()),
-            hint: String::new(),
-        }],
-        crl: offer.beyond.crls.clone(),
-        federated_bundles: others(offer).collect(),
+    X509svid {
+        spiffe_id: svid.spiffe_id().to_string(),
+        x509_svid: certified.cert.iter().flat_map(|it| it.to_vec()).collect(),
+        x509_svid_key: svid.private_key_pkcs8().der().to_vec(),
+        bundle: concatenated(roots.svid.roots()),
+        hint: hint.to_owned(),
     }
 }
 
-pub(super) fn bundle(offer: &Offer) -> X509BundlesResponse {
-    let own = (
-        id(offer.svid.spiffe_id().trust_domain().as_str()),
-        concatenated(offer.svid.roots()),
-    );
-    X509BundlesResponse {
-        crl: offer.beyond.crls.clone(),
-        bundles: others(offer).chain([own]).collect(),
-    }
+/// `None` where nothing is held.
+pub(super) fn bundle(held: &[(usize, Offer)]) -> Option<X509BundlesResponse> {
+    let (_, newest) = newest(held, |_| true)?;
+    let own = held.iter().map(|(_, offer)| {
+        let domain = offer.trust_domain();
+        let roots = newest_of(held, &domain).map_or(offer, |(_, newest)| newest);
+        (id(&domain), concatenated(roots.svid.roots()))
+    });
+    Some(X509BundlesResponse {
+        crl: newest.beyond.crls.clone(),
+        bundles: others(newest).chain(own).collect(),
+    })
+}
+
+fn newest_of<'a>(held: &'a [(usize, Offer)], domain: &str) -> Option<&'a (usize, Offer)> {
+    newest(held, |offer| offer.trust_domain() == domain)
+}
+
+/// The workloads of one CA hear of new roots one after the other: what one of them knows is good for all.
+fn newest(held: &[(usize, Offer)], is_meant: impl Fn(&Offer) -> bool) -> Option<&(usize, Offer)> {
+    let meant = held.iter().filter(|(_, offer)| is_meant(offer));
+    meant.reduce(|best, next| match next.1.age > best.1.age {
+        true => next,
+        false => best,
+    })
 }
 
 /// Roots of other trust domains, by their SPIFFE IDs.

@@ -105,7 +105,9 @@ impl socket::Host for Host {
             Ok(place) => place,
             Err(status) => return status.into_http(),
         };
-        let answered = self.routes.clone().oneshot(request.map(Body::new)).await;
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let answered = self.routes.clone().oneshot(request).await;
         let answer = answered.unwrap_or_else(|never| match never {});
         answer.map(|body| Body::new(Seated { body, place }))
     }

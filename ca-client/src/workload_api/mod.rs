@@ -16,7 +16,6 @@ mod visitors;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -24,10 +23,11 @@ pub use allow::AllowRule;
 pub use allow::AllowRuleError;
 pub use report::WorkloadApiStatus;
 
-use crate::agent::Status;
 use crate::agent::one_line;
 use crate::clock::Clock;
 use crate::offer::Offers;
+use crate::readers::Statuses;
+use crate::roster::Roster;
 use crate::socket;
 use crate::socket::LocalSocket;
 use host::Host;
@@ -43,6 +43,11 @@ pub struct WorkloadApi {
 }
 
 impl WorkloadApi {
+    /// The two parts.
+    pub(crate) fn into_parts(self) -> (LocalSocket, AllowRule) {
+        (self.socket, self.allow)
+    }
+
     /// At `socket`, for those of whom `allow` is true.
     #[must_use]
     pub fn new(socket: LocalSocket, allow: AllowRule) -> Self {
@@ -53,23 +58,27 @@ impl WorkloadApi {
 /// The server, with nothing open yet.
 #[derive(Debug)]
 pub(crate) struct Server {
-    api: WorkloadApi,
+    socket: LocalSocket,
+    roster: Roster,
     offers: Offers,
     report: Arc<Report>,
     clock: Arc<dyn Clock>,
 }
 
 impl Server {
+    /// A server at `socket` of what is offered, to those whom `roster` names.
     pub(crate) fn new(
-        api: WorkloadApi,
+        socket: LocalSocket,
+        roster: Roster,
         offers: Offers,
-        status: Arc<watch::Sender<Status>>,
+        statuses: Statuses,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            api,
+            socket,
+            roster,
             offers,
-            report: Arc::new(Report::new(status)),
+            report: Arc::new(Report::new(statuses)),
             clock,
         }
     }
@@ -79,13 +88,14 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         let service = Service {
             offers: self.offers.clone(),
+            roster: self.roster.clone(),
             report: Arc::clone(&self.report),
             clock: Arc::clone(&self.clock),
         };
-        let visitors = Visitors::new(self.api.allow, Arc::clone(&self.report));
+        let visitors = Visitors::new(self.roster, Arc::clone(&self.report));
         match Host::new(service, health_service, Arc::new(visitors)) {
             Ok(host) => tokio::select! {
-                () = socket::run(&self.api.socket, &host) => {}
+                () = socket::run(&self.socket, &host) => {}
                 () = tell_health(&health, self.offers, self.clock.as_ref()) => {}
             },
             Err(error) => self.report.not_listening(one_line(&error)),
@@ -94,15 +104,16 @@ impl Server {
     }
 }
 
-/// Serving is who has a certificate that has not expired.
+/// Serving is who has a certificate that has not expired, of any workload.
 async fn tell_health(health: &HealthReporter, mut offers: Offers, clock: &dyn Clock) {
     let mut told = None;
     loop {
         let now = clock.now();
         let is_good = offers
             .borrow_and_update()
-            .as_ref()
-            .is_some_and(|offer| offer.svid.not_after() >= now);
+            .places()
+            .flatten()
+            .any(|offer| offer.svid.not_after() >= now);
         if told != Some(is_good) {
             let status = match is_good {
                 true => ServingStatus::Serving,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::agent::Status;
+use crate::readers::Statuses;
 use crate::socket::Peer;
 
 /// The Workload API in the agent's status.
@@ -30,15 +31,19 @@ pub struct WorkloadApiStatus {
 /// Where it is told.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// Of the socket.
     status: Arc<watch::Sender<Status>>,
+    /// Of those who are served; the same where there is one.
+    workloads: Vec<Arc<watch::Sender<Status>>>,
     admitted: Mutex<Lines>,
     refused: Mutex<Lines>,
 }
 
 impl Report {
-    pub(super) fn new(status: Arc<watch::Sender<Status>>) -> Self {
+    pub(super) fn new(statuses: Statuses) -> Self {
         let report = Self {
-            status,
+            status: statuses.shared,
+            workloads: statuses.workloads,
             admitted: Mutex::default(),
             refused: Mutex::default(),
         };
@@ -46,9 +51,12 @@ impl Report {
         report
     }
 
-    /// Whether the agent has no certificate because nothing that it could show gets it one.
-    pub(super) fn is_refused_by_the_ca(&self) -> bool {
-        let status = self.status.borrow();
+    /// Whether the workload at `place` has no certificate because nothing that it could show gets it one.
+    pub(super) fn is_refused_by_the_ca(&self, place: usize) -> bool {
+        let Some(status) = self.workloads.get(place) else {
+            return false;
+        };
+        let status = status.borrow();
         let reason = status.last_failure.as_ref().map(|failure| failure.reason);
         let refusals = ["needs-token", "no-credential", "refused", "unauthenticated"];
         status.is_failing() && reason.is_some_and(|reason| refusals.contains(&reason))
@@ -96,7 +104,7 @@ impl Report {
                 uid,
                 gid,
                 pid,
-                "a peer is refused by the rule of --workload-api-allow"
+                "a peer is refused: no rule says that it may have an identity"
             );
         }
         self.change(|api| api.refused += 1);

@@ -20,14 +20,19 @@ use tonic::Status;
 
 use super::answers;
 use super::answers::Answers;
+use super::answers::Share;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::offer::Offers;
+use crate::roster::Grants;
+use crate::roster::Roster;
+use crate::socket::Peer;
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) offers: Offers,
+    pub(super) roster: Roster,
     pub(super) report: Arc<Report>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -40,25 +45,35 @@ impl SpiffeWorkloadApi for Service {
 
     async fn fetch_x509svid(
         &self,
-        _request: Request<X509svidRequest>,
+        request: Request<X509svidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
-        let not_after = self.held_until()?;
+        let grants = self.grants(&request)?;
+        let not_after = self.held_until(&grants)?;
         if not_after < self.clock.now() {
             return Err(Status::unavailable(format!(
                 "the certificate expired at {}; the agent goes on asking for another",
                 humantime::format_rfc3339_seconds(not_after)
             )));
         }
-        let answers = answers::svids(self.offers.clone(), Arc::clone(&self.report));
+        let share = Share {
+            roster: self.roster.clone(),
+            grants,
+        };
+        let answers = answers::svids(self.offers.clone(), share, Arc::clone(&self.report));
         Ok(Response::new(answers))
     }
 
     async fn fetch_x509_bundles(
         &self,
-        _request: Request<X509BundlesRequest>,
+        request: Request<X509BundlesRequest>,
     ) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
-        let _not_after = self.held_until()?;
-        let answers = answers::bundles(self.offers.clone(), Arc::clone(&self.report));
+        let grants = self.grants(&request)?;
+        let _not_after = self.held_until(&grants)?;
+        let share = Share {
+            roster: self.roster.clone(),
+            grants,
+        };
+        let answers = answers::bundles(self.offers.clone(), share, Arc::clone(&self.report));
         Ok(Response::new(answers))
     }
 
@@ -85,12 +100,19 @@ impl SpiffeWorkloadApi for Service {
 }
 
 impl Service {
-    /// The last second of what is held.
-    fn held_until(&self) -> Result<std::time::SystemTime, Status> {
+    fn grants<T>(&self, request: &Request<T>) -> Result<Grants, Status> {
+        let peer = request.extensions().get::<Peer>();
+        let peer = peer.ok_or_else(|| Status::internal("nobody knows who asks"))?;
+        Ok(self.roster.grants(peer))
+    }
+
+    /// The last second of what is the caller's default.
+    fn held_until(&self, grants: &Grants) -> Result<std::time::SystemTime, Status> {
+        let place = grants.default_place().unwrap_or_default();
         let held = self.offers.borrow();
-        match held.as_ref() {
+        match held.at(place) {
             Some(offer) => Ok(offer.svid.not_after()),
-            None if self.report.is_refused_by_the_ca() => Err(Status::permission_denied(
+            None if self.report.is_refused_by_the_ca(place) => Err(Status::permission_denied(
                 "no identity issued: the CA gives this agent no certificate; its log says why",
             )),
             None => Err(Status::unavailable(

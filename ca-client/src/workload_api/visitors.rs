@@ -6,23 +6,23 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use super::allow::AllowRule;
 use super::report::Report;
+use crate::roster::Roster;
 use crate::socket::Peer;
 
 /// All connections and calls.
 #[derive(Debug)]
 pub(super) struct Visitors {
-    allow: AllowRule,
+    roster: Roster,
     pub(super) report: Arc<Report>,
     connections: Arc<Room>,
     calls: Arc<Room>,
 }
 
 impl Visitors {
-    pub(super) fn new(allow: AllowRule, report: Arc<Report>) -> Self {
+    pub(super) fn new(roster: Roster, report: Arc<Report>) -> Self {
         Self {
-            allow,
+            roster,
             report,
             connections: Arc::new(Room::new(CONNECTIONS)),
             calls: Arc::new(Room::new(CALLS)),
@@ -30,7 +30,7 @@ impl Visitors {
     }
 
     pub(super) fn is_allowed(&self, peer: &Peer) -> bool {
-        self.allow.allows(peer)
+        !self.roster.grants(peer).is_empty()
     }
 
     /// A place for a connection; `None` where the peer has too many.

@@ -82,7 +82,7 @@ impl Engine {
         let bundle = Bundle::new(Some(heard.number), roots)
             .distrusting(self.bundle.iter().flat_map(|before| before.distrusted()))
             .distrusting(&heard.distrusted)
-            .beside(Some(heard.beyond));
+            .telling(heard.beyond);
         if bundle.of_the_ca().is_empty() {
             return Err(NonsenseError::NobodyLeft);
         }
@@ -187,6 +187,7 @@ impl Engine {
         self.ends.offer(Offer {
             svid: Arc::clone(&held.svid),
             beyond: beyond.unwrap_or_default(),
+            age: bundle.as_ref().map(|it| it.age()).unwrap_or_default(),
         });
         let (Some(bundle), Some(instance)) = (bundle, &self.instance) else {
             return;

@@ -34,9 +34,9 @@ use super::moment::Moment;
 use crate::bundle::Bundle;
 use crate::instance::InstanceId;
 use crate::offer::Offer;
-use crate::sds;
+use crate::offer::Place;
+use crate::sds::Gate;
 use crate::svid::Svid;
-use crate::workload_api;
 
 /// What it takes to follow the CA.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Footing {
 pub(super) struct EngineEnds {
     footing: watch::Sender<Option<Footing>>,
     published: watch::Sender<Option<Published>>,
-    offers: watch::Sender<Option<Offer>>,
+    place: Place,
     messages: watch::Receiver<Option<Arc<TrustBundle>>>,
 }
 
@@ -75,7 +75,7 @@ impl EngineEnds {
 
     /// Hands on what is held, whether or not it is in files yet.
     pub(super) fn offer(&self, offer: Offer) {
-        self.offers.send_replace(Some(offer));
+        self.place.offer(offer);
     }
 
     pub(super) fn publish(&self, published: Published) {
@@ -107,35 +107,22 @@ impl EngineEnds {
 pub(super) struct Followers {
     pub(super) follower: Follower,
     pub(super) settling: Settling,
-    /// `None` where nobody wants one.
-    pub(super) sds: Option<sds::Server>,
-    /// As above.
-    pub(super) workload_api: Option<workload_api::Server>,
     pub(super) published: watch::Receiver<Option<Published>>,
     pub(super) ended: mpsc::Sender<Told>,
 }
 
-/// Everybody, connected.
+/// Everybody, connected: what is held goes to `place`, and readers over SDS are waited for at `gate`.
 pub(super) fn connect(
     settings: &AgentBuilder,
     status: &Arc<watch::Sender<Status>>,
+    place: Place,
+    gate: Option<Gate>,
 ) -> (EngineEnds, Followers) {
     let (footing, stands) = watch::channel(None);
     let (publisher, published) = watch::channel(None);
     let (words, messages) = watch::channel(None);
     let (ended, told) = mpsc::channel(WAITING);
     let (in_use, used) = watch::channel(None);
-    let (offers, offered) = watch::channel(None);
-    let workload_api = settings.workload_api.clone().map(|api| {
-        let clock = Arc::clone(&settings.clock);
-        workload_api::Server::new(api, offered.clone(), Arc::clone(status), clock)
-    });
-    let socket = settings.sds.clone();
-    let sds = socket.map(|socket| {
-        let clock = Arc::clone(&settings.clock);
-        sds::Server::new(socket, offered, Arc::clone(status), clock)
-    });
-    let (sds, gate) = sds.unzip();
     let followers = Followers {
         follower: Follower::new(settings, Arc::clone(status), (stands, used, words)),
         settling: Settling {
@@ -145,15 +132,13 @@ pub(super) fn connect(
             gate,
             memory: settings.output.as_ref().map(Output::path).map(Into::into),
         },
-        sds,
-        workload_api,
         published,
         ended,
     };
     let ends = EngineEnds {
         footing,
         published: publisher,
-        offers,
+        place,
         messages,
     };
     (ends, followers)

@@ -12,14 +12,14 @@ use prost::Message;
 use proto::certificate::Certificate;
 
 use super::*;
-use crate::sds::catalogue::Kind;
 
 fn read<T: Message + Default>(any: Any) -> T {
     T::decode(any.value.as_slice()).unwrap()
 }
 
 fn secret(catalogue: &Catalogue, name: &str) -> Secret {
-    read(catalogue.get(name).unwrap().named(name))
+    let grants = the_only_one();
+    read(catalogue.seen_by(&grants).get(name).unwrap().named(name))
 }
 
 fn context(catalogue: &Catalogue) -> CertificateValidationContext {
@@ -55,9 +55,10 @@ fn the_certificate_has_chain_and_key_together_under_both_of_its_names() {
 #[test]
 fn roots_have_two_names_and_nothing_else_has_any() {
     let root = Root::new();
-    let catalogue = catalogue(&root.svid(&[&root]));
+    let (catalogue, grants) = (catalogue(&root.svid(&[&root])), the_only_one());
     for name in ["ROOTCA", "spiffe://cluster.local"] {
-        assert_eq!(catalogue.get(name).unwrap().kind, Kind::Roots);
+        let view = catalogue.seen_by(&grants);
+        assert_eq!(view.get(name).unwrap().kind, Kind::Roots);
     }
     assert_eq!(text(context(&catalogue).trusted_ca), root.pem());
     for name in [
@@ -66,7 +67,7 @@ fn roots_have_two_names_and_nothing_else_has_any() {
         "spiffe://cluster.local/ns/shop/sa/till",
         "spiffe://other",
     ] {
-        assert!(catalogue.get(name).is_none(), "{name}");
+        assert!(catalogue.seen_by(&grants).get(name).is_none(), "{name}");
     }
 }
 
@@ -77,10 +78,10 @@ fn a_revocation_list_goes_with_the_roots() {
         crls: vec![vec![0x30, 0]],
         ..Beyond::default()
     };
-    let with = Catalogue::new(Offer {
+    let with = of_offers(&[Some(Offer {
         beyond: Arc::new(beyond),
         ..offer(&root.svid(&[&root]))
-    });
+    })]);
     let context = context(&with);
     assert_eq!(text(context.trusted_ca), root.pem());
     assert!(text(context.crl).starts_with("-----BEGIN X509 CRL-----"));
@@ -94,10 +95,10 @@ fn several_trust_domains_are_each_held_against_their_own_roots() {
         others: [("partner.example".to_owned(), foreign)].into(),
         crls: vec![vec![0x30, 0]],
     };
-    let catalogue = Catalogue::new(Offer {
+    let catalogue = of_offers(&[Some(Offer {
         beyond: Arc::new(beyond),
         ..offer(&ours.svid(&[&ours]))
-    });
+    })]);
     let context = context(&catalogue);
     assert!(context.trusted_ca.is_none() && context.crl.is_none());
     let validator = context.custom_validator_config.unwrap();
@@ -119,7 +120,7 @@ fn versions_change_with_content_and_with_nothing_else() {
     let (first, second) = (a.svid(&[&a]), a.svid(&[&a, &b]));
     let versions = |svid| {
         let catalogue = catalogue(svid);
-        [Kind::Roots, Kind::Leaf].map(|kind| catalogue.of_kind(kind).version.to_string())
+        [Kind::Roots, Kind::Leaf].map(|kind| version(&catalogue, kind).to_string())
     };
     assert_eq!(versions(&first), versions(&first));
     let (before, after) = (versions(&first), versions(&second));

@@ -17,11 +17,19 @@ use tokio::sync::watch;
 
 use super::catalogue::Catalogue;
 use super::report::Report;
+use super::secrets::Kind;
+use super::secrets::Secrets;
 use super::streams::Streams;
 use crate::agent::Status;
 use crate::bundle::Beyond;
 use crate::clock::SystemClock;
+use crate::offer::BundleAge;
 use crate::offer::Offer;
+use crate::offer::Place;
+use crate::readers::Statuses;
+use crate::roster::Grants;
+use crate::roster::Roster;
+use crate::workload_api::AllowRule;
 use crate::svid::Svid;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -59,17 +67,55 @@ fn offer(svid: &Arc<Svid>) -> Offer {
     Offer {
         svid: Arc::clone(svid),
         beyond: Arc::new(Beyond::default()),
+        age: BundleAge::default(),
     }
 }
 
+/// Of one workload that everybody may be.
 fn catalogue(svid: &Arc<Svid>) -> Catalogue {
-    Catalogue::new(offer(svid))
+    of_offers(&[Some(offer(svid))])
 }
 
-/// Streams, and the status that they report to.
-fn streams() -> (Arc<Streams>, watch::Receiver<Status>) {
-    let status = Arc::new(watch::Sender::new(Status::default()));
-    let seen = status.subscribe();
-    let report = Report::new(status, Arc::new(SystemClock));
+/// Of several, in this order.
+fn of_offers(offers: &[Option<Offer>]) -> Catalogue {
+    let (places, board) = Place::all(offers.len());
+    for (place, offer) in places.iter().zip(offers) {
+        if let Some(offer) = offer {
+            place.offer(offer.clone());
+        }
+    }
+    Catalogue::new(&board.borrow(), &Catalogue::default())
+}
+
+/// Of the first workload.
+fn version(catalogue: &Catalogue, kind: Kind) -> Arc<str> {
+    let secrets: &Secrets = catalogue.at(0).unwrap();
+    match kind {
+        Kind::Roots => Arc::clone(&secrets.roots.version),
+        Kind::Leaf => Arc::clone(&secrets.leaf.version),
+    }
+}
+
+/// All of one.
+fn the_only_one() -> Grants {
+    Grants::of(&[0])
+}
+
+/// Streams of that many workloads, and the statuses that they report to.
+fn streams_of(workloads: usize) -> (Arc<Streams>, Vec<watch::Receiver<Status>>) {
+    let status = || Arc::new(watch::Sender::new(Status::default()));
+    let workloads: Vec<_> = (0..workloads).map(|_| status()).collect();
+    let seen = workloads.iter().map(|it| it.subscribe()).collect();
+    let statuses = Statuses {
+        shared: Arc::clone(&workloads[0]),
+        workloads,
+    };
+    let roster = Roster::of_one(AllowRule::any());
+    let report = Report::new(statuses, roster, Arc::new(SystemClock));
     (Arc::new(Streams::new(report)), seen)
+}
+
+fn streams() -> (Arc<Streams>, watch::Receiver<Status>) {
+    let (streams, mut seen) = streams_of(1);
+    (streams, seen.remove(0))
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
-use crate::sds::catalogue::Kind;
 use crate::sds::gate::Gate;
 use crate::sds::stage;
 use crate::sds::streams::Seat;
@@ -15,7 +14,7 @@ use crate::sds::subscription::Confirmed;
 struct Stage {
     streams: Arc<Streams>,
     status: watch::Receiver<Status>,
-    offers: watch::Sender<Option<Offer>>,
+    place: Place,
     gate: Gate,
 }
 
@@ -24,29 +23,29 @@ impl Stage {
     async fn begun() -> (Self, Root, Root) {
         let (a, b) = (Root::new(), Root::new());
         let (streams, status) = streams();
-        let offers = watch::Sender::new(Some(offer(&a.svid(&[&a]))));
-        let gate = Gate::new(offers.subscribe(), Arc::clone(&streams));
-        let (offered, served) = (offers.subscribe(), Arc::clone(&streams));
-        tokio::spawn(async move { stage::run(offered, &served).await });
+        let (mut places, offers) = Place::all(1);
+        let place = places.remove(0);
+        place.offer(offer(&a.svid(&[&a])));
+        let gate = Gate::new(0, offers.clone(), Arc::clone(&streams));
+        let served = Arc::clone(&streams);
+        tokio::spawn(async move { stage::run(offers, &served).await });
         let mut shelf = streams.shelf();
-        drop(shelf.wait_for(Option::is_some).await.unwrap());
+        drop(shelf.wait_for(|it| !it.is_empty()).await.unwrap());
         let stage = Self {
             streams,
             status,
-            offers,
+            place,
             gate,
         };
         (stage, a, b)
     }
 
     fn offer(&self, svid: &Arc<Svid>) {
-        self.offers.send_replace(Some(offer(svid)));
+        self.place.offer(offer(svid));
     }
 
     fn shown(&self, kind: Kind) -> Arc<str> {
-        let shelf = self.streams.shelf();
-        let catalogue = shelf.borrow().clone().unwrap();
-        Arc::clone(&catalogue.of_kind(kind).version)
+        version(&self.streams.shelf().borrow(), kind)
     }
 
     async fn change(&self) -> [Arc<str>; 2] {
@@ -57,7 +56,7 @@ impl Stage {
     }
 
     fn confirm(&self, seat: &Seat, kind: Kind) {
-        seat.note(Confirmed::from([(kind, Some(self.shown(kind)))]));
+        seat.note(Confirmed::from([(name(kind), Some(self.shown(kind)))]));
     }
 
     async fn has_passed(&self, within: Duration) -> bool {
@@ -68,7 +67,14 @@ impl Stage {
 }
 
 fn wants(seat: &Seat, kind: Kind) {
-    seat.note(Confirmed::from([(kind, None)]));
+    seat.note(Confirmed::from([(name(kind), None)]));
+}
+
+fn name(kind: Kind) -> Arc<str> {
+    match kind {
+        Kind::Roots => "ROOTCA".into(),
+        Kind::Leaf => "default".into(),
+    }
 }
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
@@ -79,7 +85,7 @@ const SOON: Duration = Duration::from_millis(100);
 #[tokio::test]
 async fn the_certificate_waits_for_its_roots_to_be_acknowledged() {
     let (stage, a, b) = Stage::begun().await;
-    let seat = stage.streams.take_seat("reader".to_owned()).unwrap();
+    let seat = stage.streams.take_seat("reader".to_owned(), the_only_one()).unwrap();
     wants(&seat, Kind::Roots);
     let before = stage.shown(Kind::Leaf);
     let began = Instant::now();
@@ -95,7 +101,7 @@ async fn the_certificate_waits_for_its_roots_to_be_acknowledged() {
 #[tokio::test]
 async fn a_reader_that_never_answers_keeps_the_certificate_for_half_a_second() {
     let (stage, a, b) = Stage::begun().await;
-    let seat = stage.streams.take_seat("reader".to_owned()).unwrap();
+    let seat = stage.streams.take_seat("reader".to_owned(), the_only_one()).unwrap();
     wants(&seat, Kind::Roots);
     let began = Instant::now();
     stage.offer(&b.svid(&[&b, &a]));
@@ -109,7 +115,7 @@ async fn the_gate_opens_when_all_have_acknowledged_what_they_want() {
     let (stage, a, _b) = Stage::begun().await;
     assert!(stage.has_passed(SOON).await, "nobody reads");
     let seats = [Kind::Roots, Kind::Leaf].map(|kind| {
-        let seat = stage.streams.take_seat(format!("{kind:?}")).unwrap();
+        let seat = stage.streams.take_seat(format!("{kind:?}"), the_only_one()).unwrap();
         wants(&seat, kind);
         (kind, seat)
     });
@@ -137,7 +143,7 @@ async fn the_gate_opens_when_all_have_acknowledged_what_they_want() {
 #[tokio::test]
 async fn a_reader_that_leaves_in_silence_has_some_seconds_to_come_back() {
     let (stage, _a, _b) = Stage::begun().await;
-    let seat = stage.streams.take_seat("reader".to_owned()).unwrap();
+    let seat = stage.streams.take_seat("reader".to_owned(), the_only_one()).unwrap();
     wants(&seat, Kind::Roots);
     drop(seat);
     assert!(!stage.has_passed(SOON).await);
@@ -149,7 +155,7 @@ async fn a_reader_that_leaves_in_silence_has_some_seconds_to_come_back() {
 #[tokio::test]
 async fn a_reader_that_leaves_when_it_has_all_holds_up_nothing() {
     let (stage, _a, _b) = Stage::begun().await;
-    let seat = stage.streams.take_seat("reader".to_owned()).unwrap();
+    let seat = stage.streams.take_seat("reader".to_owned(), the_only_one()).unwrap();
     stage.confirm(&seat, Kind::Roots);
     drop(seat);
     assert!(stage.has_passed(SOON).await);
@@ -158,7 +164,7 @@ async fn a_reader_that_leaves_when_it_has_all_holds_up_nothing() {
 #[test]
 fn there_are_only_so_many_seats_and_they_are_given_back() {
     let (streams, status) = streams();
-    let take = || streams.take_seat("reader".to_owned());
+    let take = || streams.take_seat("reader".to_owned(), the_only_one());
     let mut seats: Vec<Seat> = std::iter::from_fn(take).collect();
     assert_eq!(seats.len(), 1000);
     assert_eq!(status.borrow().sds.clone().unwrap().streams, 1000);

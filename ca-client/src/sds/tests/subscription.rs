@@ -1,7 +1,6 @@
 //! What one stream is owed, step by step.
 
 use super::*;
-use crate::sds::catalogue::Kind;
 use crate::sds::subscription::Answer;
 use crate::sds::subscription::Form;
 use crate::sds::subscription::Heard;
@@ -12,6 +11,7 @@ use crate::sds::subscription::Wanted;
 /// A stream, and the catalogues before and after a change of everything.
 struct Case {
     stream: Subscription,
+    grants: Grants,
     now: Catalogue,
     next: Catalogue,
 }
@@ -21,6 +21,7 @@ impl Case {
         let (a, b) = (Root::new(), Root::new());
         Self {
             stream: Subscription::new(form, "p".to_owned()),
+            grants: the_only_one(),
             now: catalogue(&a.svid(&[&a])),
             next: catalogue(&b.svid(&[&b, &a])),
         }
@@ -32,7 +33,7 @@ impl Case {
             nonce: nonce.to_owned(),
             refusal: refusal.map(str::to_owned),
         };
-        self.stream.hear(request, &self.now)
+        self.stream.hear(request, self.now.seen_by(&self.grants))
     }
 
     fn delta(&mut self, more: &[&str], fewer: &[&str], nonce: &str) -> Heard {
@@ -56,13 +57,13 @@ impl Case {
             nonce: nonce.to_owned(),
             refusal: None,
         };
-        self.stream.hear(request, &self.now)
+        self.stream.hear(request, self.now.seen_by(&self.grants))
     }
 
     /// The names in the next answer, and its nonce.
     fn told(&mut self) -> Option<(String, String)> {
-        let answer: Answer = self.stream.next(&self.now)?;
-        let names: Vec<String> = answer.secrets.into_iter().map(|(name, _)| name).collect();
+        let answer: Answer = self.stream.next(self.now.seen_by(&self.grants))?;
+        let names: Vec<&str> = answer.secrets.iter().map(|(name, _)| &**name).collect();
         Some((names.join(" "), answer.nonce))
     }
 
@@ -77,10 +78,14 @@ impl Case {
 
     /// Of roots and certificate, whether the present version is confirmed; nothing where it is not wanted.
     fn has(&self) -> [Option<bool>; 2] {
-        let confirmed = self.stream.confirmed(&self.now);
+        let view = self.now.seen_by(&self.grants);
         [Kind::Roots, Kind::Leaf].map(|kind| {
-            let version = confirmed.get(&kind)?;
-            Some(version.as_ref() == Some(&self.now.of_kind(kind).version))
+            let confirmed = self.stream.confirmed().into_iter();
+            let confirmed = confirmed.filter_map(|(name, version)| {
+                let resource = view.get(&name).filter(|it| it.kind == kind)?;
+                Some(version.as_ref() == Some(&resource.version))
+            });
+            confirmed.reduce(|one, other| one && other)
         })
     }
 }
@@ -211,7 +216,7 @@ fn a_delta_stream_is_told_what_changed() {
 #[test]
 fn a_delta_stream_is_not_told_what_it_has_from_before() {
     let mut case = Case::new(Form::Delta);
-    let roots = case.now.of_kind(Kind::Roots).version.to_string();
+    let roots = version(&case.now, Kind::Roots).to_string();
     let have = [("ROOTCA", roots.as_str()), ("default", "old"), ("x", "y")];
     case.delta_with(BOTH, &[], "", &have);
     assert_eq!(case.has(), [Some(true), Some(false)]);
@@ -242,7 +247,7 @@ fn a_thousand_names_are_not_remembered_but_ours_are() {
         wanted: Wanted::Exactly(names),
         ..Request::default()
     };
-    case.stream.hear(request, &case.now);
+    case.stream.hear(request, case.now.seen_by(&case.grants));
     assert_eq!(case.names(), "ROOTCA default");
     let size = format!("{:?}", case.stream).len();
     assert!(size < 5000, "{size}");

@@ -4,21 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::certificate::Certificate;
+use proto::workload_api::X509svidResponse;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
 use rcgen::IsCa;
 use rcgen::KeyPair;
 use rcgen::SanType;
-use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
 use x509_parser::parse_x509_certificate;
 
 use super::visitors;
 use crate::bundle::Beyond;
+use crate::offer::BundleAge;
 use crate::offer::Offer;
+use crate::offer::Place;
+use crate::roster::Grants;
+use crate::roster::Roster;
 use crate::svid::Svid;
+use crate::workload_api::AllowRule;
 use crate::workload_api::answers;
+use crate::workload_api::answers::Share;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
@@ -44,7 +50,20 @@ fn offer(svid: &Arc<Svid>) -> Offer {
     Offer {
         svid: Arc::clone(svid),
         beyond: Arc::new(Beyond::default()),
+        age: BundleAge::default(),
     }
+}
+
+/// Of one workload that everybody may be.
+fn share() -> Share {
+    Share {
+        roster: Roster::of_one(AllowRule::any()),
+        grants: Grants::of(&[0]),
+    }
+}
+
+fn answer(offer: &Offer) -> X509svidResponse {
+    answers::answer(&share().roster, &[(0, offer.clone())])
 }
 
 /// How many certificates stand one after the other.
@@ -67,8 +86,9 @@ fn others_roots_are_named_by_their_trust_domain_and_never_beside_ours() {
             others: BTreeMap::from([("other.test".to_owned(), their_roots)]),
             crls: vec![vec![1], vec![2, 2]],
         }),
+        age: BundleAge::default(),
     };
-    let answer = answers::svid(&offer);
+    let answer = answer(&offer);
     let svid = &answer.svids[0];
     assert_eq!(answer.svids.len(), 1);
     assert_eq!(svid.spiffe_id, CART);
@@ -80,7 +100,7 @@ fn others_roots_are_named_by_their_trust_domain_and_never_beside_ours() {
         answer.federated_bundles.into_iter().collect::<Vec<_>>(),
         [("spiffe://other.test".to_owned(), theirs.der().to_vec())]
     );
-    let bundles = answers::bundle(&offer);
+    let bundles = answers::bundle(&[(0, offer)]).unwrap();
     assert_eq!(bundles.crl.len(), 2);
     assert_eq!(bundles.bundles.len(), 2);
     assert_eq!(bundles.bundles["spiffe://cluster.local"], svid.bundle);
@@ -90,20 +110,22 @@ fn others_roots_are_named_by_their_trust_domain_and_never_beside_ours() {
 async fn who_was_busy_gets_the_newest_alone_and_nothing_twice() {
     let root = root();
     let (first, last) = (svid(&root), svid(&root));
-    let (offers, offered) = watch::channel(Some(offer(&first)));
+    let (mut places, offered) = Place::all(1);
+    let place = places.remove(0);
+    place.offer(offer(&first));
     let (visitors, _seen) = visitors("any");
     let report = &visitors.report;
-    let mut svids = answers::svids(offered.clone(), Arc::clone(report));
-    let mut bundles = answers::bundles(offered, Arc::clone(report));
+    let mut svids = answers::svids(offered.clone(), share(), Arc::clone(report));
+    let mut bundles = answers::bundles(offered, share(), Arc::clone(report));
     let sent = svids.next().await.unwrap().unwrap();
-    assert_eq!(sent, answers::svid(&offer(&first)));
+    assert_eq!(sent, answer(&offer(&first)));
     assert_eq!(bundles.next().await.unwrap().unwrap().bundles.len(), 1);
-    offers.send_replace(Some(offer(&svid(&root))));
-    offers.send_replace(Some(offer(&last)));
+    place.offer(offer(&svid(&root)));
+    place.offer(offer(&last));
     let sent = svids.next().await.unwrap().unwrap();
-    assert_eq!(sent, answers::svid(&offer(&last)));
-    offers.send_replace(Some(offer(&last)));
-    drop(offers);
+    assert_eq!(sent, answer(&offer(&last)));
+    place.offer(offer(&last));
+    drop(place);
     assert!(svids.next().await.is_none(), "the same again");
     assert!(bundles.next().await.is_none(), "roots are as they were");
 }

@@ -11,6 +11,8 @@ use super::report::Report;
 use super::visitors::Place;
 use super::visitors::Visitors;
 use crate::agent::Status;
+use crate::readers::Statuses;
+use crate::roster::Roster;
 use crate::socket::Peer;
 
 fn peer(uid: u32, gid: u32, pid: i32) -> Peer {
@@ -24,8 +26,13 @@ fn peer(uid: u32, gid: u32, pid: i32) -> Peer {
 fn visitors(rule: &str) -> (Visitors, watch::Receiver<Status>) {
     let status = Arc::new(watch::Sender::new(Status::default()));
     let seen = status.subscribe();
-    let report = Arc::new(Report::new(status));
-    (Visitors::new(rule.parse().unwrap(), report), seen)
+    let statuses = Statuses {
+        shared: Arc::clone(&status),
+        workloads: vec![status],
+    };
+    let report = Arc::new(Report::new(statuses));
+    let roster = Roster::of_one(rule.parse().unwrap());
+    (Visitors::new(roster, report), seen)
 }
 
 #[test]
