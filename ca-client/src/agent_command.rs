@@ -2,44 +2,41 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use ca_client::Agent;
-use ca_client::BuildError;
 use ca_client::SystemClock;
 use ca_client::agent::FirstContact;
 use ca_client::agent::Hook;
 use ca_client::agent::Output;
 use ca_client::agent::Renewal;
-use ca_client::agent::RenewalError;
 use ca_client::files;
 use ca_client::files::Combined;
 use ca_client::files::FileAccess;
-use ca_client::files::FilesError;
-use ca_client::files::PasswordError;
 use ca_client::health::Health;
-use ca_client::socket::LocalSocketError;
+use ca_client::workload_api::AllowRule;
+use ca_client::workload_api::WorkloadApi;
 use tokio::net::TcpListener;
 
+use crate::agent_error::AgentError;
 use crate::agent_sockets::Sockets;
 use crate::cli::AgentOptions;
 use crate::cli::CaOptions;
 use crate::fetch;
-use crate::fetch::FetchError;
+use crate::node_command;
 use crate::supervisor;
 use crate::supervisor::Signals;
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
+    if let Some(file) = options.node.clone() {
+        return node_command::run(&options, &file).await;
+    }
     let sockets = Sockets::checked(&options).await?;
-    let agent = agent(&options, sockets)?;
+    let agent = agent(&options, sockets, Start::WithFiles)?;
     let listener = listen(options.http_addr).await?;
     let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
-    let health = Health {
-        status: agent.status(),
-        clock: Arc::new(SystemClock),
-    };
-    let (status, wake) = (agent.status(), agent.renew_now());
+    let health = Health::of_agent(agent.status(), SystemClock);
+    let (status, wake) = (agent.status(), [agent.renew_now()]);
     tokio::select! {
         () = agent.run() => {}
         () = serve(health, listener) => {}
@@ -52,126 +49,20 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Why the agent could not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AgentError {
-    /// The request cannot be made of the settings.
-    #[error("the settings do not fit")]
-    Build {
-        /// What is wrong with them.
-        #[from]
-        source: BuildError,
-    },
-    /// The output directory cannot be used.
-    #[error("the output directory cannot be used")]
-    Files {
-        /// Why not.
-        #[from]
-        source: FilesError,
-    },
-    /// A signal without a process, or a process without a signal.
-    #[error("--hook-signal and --hook-pid-file belong together; give both or neither")]
-    HalfAHook,
-    /// The port cannot be had.
-    #[error("cannot listen on --http-addr {addr}")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// Nothing would ever authenticate us.
-    #[error("no credential: give --token-file FILE ({} holds no certificate that could be renewed)", out.display())]
-    NoCredential {
-        /// The output directory.
-        out: std::path::PathBuf,
-    },
-    /// Nothing would ever authenticate the CA.
-    #[error(
-        "nothing authenticates the CA: give --ca-roots FILE or --ca-fingerprint SHA256 ({} holds no root-cert.pem of an earlier run)",
-        out.display()
-    )]
-    NoTrust {
-        /// The output directory.
-        out: std::path::PathBuf,
-    },
-    /// The PKCS#12 files cannot be written.
-    #[error("--pkcs12-password-file cannot be used")]
-    Password {
-        /// Why not.
-        #[from]
-        source: PasswordError,
-    },
-    /// Certificates would not be renewed within their life.
-    #[error("the grace period does not fit")]
-    Renewal {
-        /// Why not.
-        #[from]
-        source: RenewalError,
-    },
-    /// Both kinds of callers would find the same.
-    #[error("--sds-socket and --workload-api-socket are the same path; give them one each")]
-    SameSocket,
-    /// Others have a socket's path.
-    #[error("the socket of {flag} cannot be had")]
-    SocketInTheWay {
-        /// Which.
-        flag: &'static str,
-        /// Who.
-        source: LocalSocketError,
-    },
-    /// No socket can be there.
-    #[error("{flag} does not fit")]
-    Socket {
-        /// Which.
-        flag: &'static str,
-        /// Why not.
-        source: LocalSocketError,
-    },
-    /// A setting is missing.
-    #[error(transparent)]
-    Settings(#[from] FetchError),
-    /// Signals cannot be received.
-    #[error("cannot receive signals")]
-    Signals {
-        /// The system's answer.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A token that can be read once is no use for ever.
-    #[error(
-        "--token-file - is for fetch; an agent reads its token again and again, so give it a file"
-    )]
-    TokenFromStdin,
-    /// Which of them should it be?
-    #[error("give --hook-command or --hook-signal with --hook-pid-file, not both")]
-    TwoHooks,
+/// Whether an agent starts where its directory cannot be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It does not.
+    WithFiles,
+    /// It goes on trying: others in the process have theirs.
+    Anyway,
 }
 
-impl AgentError {
-    /// Whether other settings, not another try, would help.
-    pub(crate) fn is_usage(&self) -> bool {
-        match self {
-            Self::Build { .. }
-            | Self::HalfAHook
-            | Self::TwoHooks
-            | Self::NoCredential { .. }
-            | Self::NoTrust { .. }
-            | Self::Renewal { .. }
-            | Self::SameSocket
-            | Self::Socket { .. }
-            | Self::TokenFromStdin => true,
-            Self::Settings(error) => error.is_usage(),
-            Self::Files { source } => source.is_usage(),
-            Self::Password { .. }
-            | Self::Listen { .. }
-            | Self::SocketInTheWay { .. }
-            | Self::Signals { .. } => false,
-        }
-    }
-}
-
-fn agent(options: &AgentOptions, sockets: Sockets) -> Result<Agent, AgentError> {
+pub(crate) fn agent(
+    options: &AgentOptions,
+    sockets: Sockets,
+    start: Start,
+) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
     let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
@@ -179,7 +70,7 @@ fn agent(options: &AgentOptions, sockets: Sockets) -> Result<Agent, AgentError> 
     request.check()?;
     let hook = hook(options)?;
     refuse_the_impossible(ca, &out)?;
-    let output = output(options, &out)?;
+    let output = output(options, &out, start)?;
     let share = 1.0 - options.grace_period_ratio;
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
     let mut builder = Agent::builder(request)
@@ -195,8 +86,10 @@ fn agent(options: &AgentOptions, sockets: Sockets) -> Result<Agent, AgentError> 
     if let Some(sds) = sockets.sds {
         builder = builder.sds(sds);
     }
-    if let Some(api) = sockets.workload_api {
-        builder = builder.workload_api(api);
+    if let Some(socket) = sockets.workload_api {
+        let allow = options.workload_api_allow.clone();
+        let allow = allow.unwrap_or_else(AllowRule::own_user_and_root);
+        builder = builder.workload_api(WorkloadApi::new(socket, allow));
     }
     if let Some(hook) = hook {
         builder = builder.hook(hook);
@@ -205,11 +98,14 @@ fn agent(options: &AgentOptions, sockets: Sockets) -> Result<Agent, AgentError> 
 }
 
 /// The set of files, and the combined one, which may have permissions and an owner of its own too.
-fn output(options: &AgentOptions, out: &Path) -> Result<Output, AgentError> {
+fn output(options: &AgentOptions, out: &Path, start: Start) -> Result<Output, AgentError> {
     let files = &options.ca.files;
     let mut wanted = fetch::output_options(files)?;
     let Some(path) = &options.combined else {
-        return Ok(Output::open(out, wanted, None)?);
+        return Ok(match start {
+            Start::WithFiles => Output::open(out, wanted, None)?,
+            Start::Anyway => Output::open_or_later(out, wanted)?,
+        });
     };
     let (mut mode, mut owner) = (files.key_mode, files.key_owner);
     let of_the_set: Vec<&str> = wanted.wanted().collect();
@@ -268,7 +164,7 @@ fn hook(options: &AgentOptions) -> Result<Option<Hook>, AgentError> {
     }
 }
 
-async fn listen(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, AgentError> {
+pub(crate) async fn listen(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, AgentError> {
     let Some(addr) = addr else {
         return Ok(None);
     };
@@ -280,7 +176,7 @@ async fn listen(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, AgentEr
 }
 
 /// Never ends: an agent without its port is better than none.
-async fn serve(health: Health, listener: Option<TcpListener>) {
+pub(crate) async fn serve(health: Health, listener: Option<TcpListener>) {
     if let Some(listener) = listener
         && let Err(error) = health.serve(listener).await
     {

@@ -2,19 +2,23 @@
 
 use ca_client::socket::LocalSocket;
 use ca_client::socket::LocalSocketError;
-use ca_client::workload_api::AllowRule;
-use ca_client::workload_api::WorkloadApi;
 
-use crate::agent_command::AgentError;
+use crate::agent_error::AgentError;
 use crate::cli::AgentOptions;
 
 /// Where others are served.
+#[derive(Default)]
 pub(crate) struct Sockets {
     pub(crate) sds: Option<LocalSocket>,
-    pub(crate) workload_api: Option<WorkloadApi>,
+    pub(crate) workload_api: Option<LocalSocket>,
 }
 
 impl Sockets {
+    /// Where nobody is served, or others do that.
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
     /// Refuses at once what no time will cure.
     pub(crate) async fn checked(options: &AgentOptions) -> Result<Self, AgentError> {
         let sds = options.sds_socket.as_ref();
@@ -29,11 +33,9 @@ impl Sockets {
         {
             return Err(AgentError::SameSocket);
         }
-        let allow = options.workload_api_allow.clone();
-        let allow = allow.unwrap_or_else(AllowRule::own_user_and_root);
         Ok(Self {
             sds,
-            workload_api: socket.map(|socket| WorkloadApi::new(socket, allow)),
+            workload_api: socket,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The command `ca-client`: parses, runs, and turns the outcome into an exit code.
 
 mod agent_command;
+mod agent_error;
 mod agent_sockets;
 mod cli;
 mod envoy;
@@ -8,6 +9,8 @@ mod fetch;
 mod input;
 mod inspect;
 mod mtls_check;
+mod node_command;
+mod node_file;
 mod output;
 mod report;
 mod status_command;
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Agent(options)) => run(
             options.ca.log_format,
             agent_command::run(*options),
-            agent_command::AgentError::is_usage,
+            agent_error::AgentError::is_usage,
         ),
         Ok(cli::Command::Status(options)) => match status_command::run(&options) {
             Ok(true) => ExitCode::SUCCESS,

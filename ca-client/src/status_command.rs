@@ -16,10 +16,12 @@ use ca_client::files;
 use ca_client::files::FilesError;
 use ca_client::health::CertificateReport;
 use ca_client::health::FailureReport;
+use ca_client::health::NodeReport;
 use ca_client::health::SdsReport;
 use ca_client::health::StatusReport;
 use ca_client::health::TrustReport;
 use ca_client::health::WorkloadApiReport;
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::cli::OutputFormat;
@@ -45,7 +47,7 @@ pub(crate) fn run(options: &StatusOptions) -> Result<bool, StatusError> {
         .files
         .as_ref()
         .map(|files| files.remaining_seconds > 0);
-    let agent = whole.agent.as_ref().map(|agent| agent.ready);
+    let agent = whole.agent.as_ref().map(Asked::is_ready);
     Ok(match options.out {
         Some(_) => on_disk.unwrap_or(false) && agent.unwrap_or(true),
         None => agent.unwrap_or(false),
@@ -99,7 +101,24 @@ impl StatusError {
 #[derive(Debug, Serialize)]
 struct Whole {
     files: Option<CertificateReport>,
-    agent: Option<StatusReport>,
+    agent: Option<Asked>,
+}
+
+/// What answers at `--http-addr`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Asked {
+    Node(NodeReport),
+    Agent(Box<StatusReport>),
+}
+
+impl Asked {
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Node(node) => node.ready,
+            Self::Agent(agent) => agent.ready,
+        }
+    }
 }
 
 fn of_files(out: &Path, now: SystemTime) -> Result<Option<CertificateReport>, FilesError> {
@@ -119,7 +138,7 @@ fn of_files(out: &Path, now: SystemTime) -> Result<Option<CertificateReport>, Fi
 }
 
 /// One request of HTTP/1.0, for which no client library is needed.
-fn ask(addr: SocketAddr) -> Result<StatusReport, StatusError> {
+fn ask(addr: SocketAddr) -> Result<Asked, StatusError> {
     let answer = request(addr).map_err(|source| StatusError::Ask { addr, source })?;
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
     body.and_then(|body| serde_json::from_str(body).ok())
@@ -154,15 +173,55 @@ fn table(whole: &Whole) -> String {
         None if whole.agent.is_none() => rows.push(("certificate", "none on disk".to_owned())),
         None => {}
     }
-    if let Some(agent) = &whole.agent {
+    if let Some(Asked::Agent(agent)) = &whole.agent {
         if let (None, Some(certificate)) = (&whole.files, &agent.certificate) {
             rows.extend(certificate_rows(certificate));
         }
         rows.extend(agent_rows(agent));
     }
+    let mut text = lines(&rows);
+    if let Some(Asked::Node(node)) = &whole.agent {
+        text += &of_node(node);
+    }
+    text
+}
+
+fn lines(rows: &[(&'static str, String)]) -> String {
     rows.iter()
         .map(|(label, value)| format!("{label:<14}{value}\n"))
         .collect()
+}
+
+/// What all share, then each workload.
+fn of_node(node: &NodeReport) -> String {
+    let mut rows = vec![("ready", ready(node.not_ready_because.as_ref()))];
+    rows.extend(node.sds.iter().flat_map(sds_rows));
+    rows.extend(node.workload_api.iter().map(workload_api_row));
+    let mut text = lines(&rows);
+    for workload in &node.workloads {
+        let mut rows = vec![("workload", workload.name.clone())];
+        rows.extend(
+            workload
+                .status
+                .certificate
+                .iter()
+                .flat_map(certificate_rows),
+        );
+        rows.extend(agent_rows(&workload.status));
+        if !workload.sds_waiting_for.is_empty() {
+            rows.push(("SDS waits for", workload.sds_waiting_for.join("; ")));
+        }
+        text += "\n";
+        text += &lines(&rows);
+    }
+    text
+}
+
+fn ready(because: Option<&String>) -> String {
+    match because {
+        None => "yes".to_owned(),
+        Some(reason) => format!("no: {reason}"),
+    }
 }
 
 fn certificate_rows(certificate: &CertificateReport) -> [(&'static str, String); 3] {
@@ -184,10 +243,7 @@ fn certificate_rows(certificate: &CertificateReport) -> [(&'static str, String);
 }
 
 fn agent_rows(agent: &StatusReport) -> Vec<(&'static str, String)> {
-    let ready = match &agent.not_ready_because {
-        None => "yes".to_owned(),
-        Some(reason) => format!("no: {reason}"),
-    };
+    let ready = ready(agent.not_ready_because.as_ref());
     let mut rows = vec![("ready", ready), ("renewals", agent.renewals.to_string())];
     let optional = [
         (
@@ -275,4 +331,5 @@ fn workload_api_row(api: &WorkloadApiReport) -> (&'static str, String) {
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const LONGEST_ANSWER: u64 = 1024 * 1024;
+/// A node has a report for each workload.
+const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;

@@ -1,8 +1,15 @@
 //! How do a supervisor and the agent speak with each other? Signals in, `sd_notify` out.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ca_client::Clock as _;
 use ca_client::SystemClock;
 use ca_client::agent::Status;
+use ca_client::node::NodeStatus;
+use rustix::process::Resource;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::Notify;
@@ -29,6 +36,35 @@ pub(crate) async fn tell_systemd(mut status: watch::Receiver<Status>) {
         if status.changed().await.is_err() {
             return std::future::pending().await;
         }
+    }
+}
+
+/// The same of a node: `READY=1` once any workload is served, since one bad token must not keep the others from theirs.
+pub(crate) async fn tell_systemd_of_node(node: NodeStatus) {
+    let mut told = String::new();
+    let mut is_ready = false;
+    loop {
+        let now = SystemClock.now();
+        if !is_ready && node.serves_any(now) {
+            is_ready = true;
+            tell(&[sd_notify::NotifyState::Ready]);
+        }
+        let line = node.not_ready(now);
+        let line = line.unwrap_or_else(|| "every workload has a valid certificate".to_owned());
+        if line != told {
+            tell(&[sd_notify::NotifyState::Status(&line)]);
+            told = line;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Takes as many file descriptors as the system lets us: each workload needs some, and each reader one.
+pub(crate) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 
@@ -89,16 +125,19 @@ impl Signals {
     }
 
     /// The name of the signal that ends the process. SIGHUP only makes the agent renew.
-    pub(crate) async fn until_end(mut self, wake: &Notify) -> &'static str {
+    pub(crate) async fn until_end(mut self, wake: &[Arc<Notify>]) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "TERM",
                 _ = self.interrupt.recv() => return "INT",
                 _ = self.hang_up.recv() => {
                     tracing::info!("SIGHUP: renewing now");
-                    wake.notify_one();
+                    wake.iter().for_each(|agent| agent.notify_one());
                 }
             }
         }
     }
 }
+
+/// Between two looks at a node.
+const LOOK: Duration = Duration::from_secs(1);

@@ -56,7 +56,6 @@ pub use status::Status;
 pub(crate) use status::one_line;
 
 use crate::builder::CaClientBuilder;
-use crate::clock::Clock;
 use crate::offer::Place;
 use crate::readers::Readers;
 use crate::readers::Statuses;
@@ -143,10 +142,5 @@ impl Agent {
     /// Where the agent tells how it is.
     pub(crate) fn status_sender(&self) -> &Arc<watch::Sender<Status>> {
         &self.status
-    }
-
-    /// Where the time comes from.
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.settings.clock
     }
 }

@@ -60,6 +60,33 @@ impl Output {
         })
     }
 
+    /// The same for an agent that others must not wait for: a directory that cannot be used now is tried again
+    /// whenever something is to be written.
+    ///
+    /// # Errors
+    /// When no time will cure what is wrong.
+    pub fn open_or_later(
+        dir: impl Into<PathBuf>,
+        options: OutputOptions,
+    ) -> Result<Self, FilesError> {
+        let path = dir.into();
+        match Self::open(&path, options.clone(), None) {
+            Err(error) if !error.is_usage() => {
+                let out = path.display();
+                tracing::error!(%out, "the directory cannot be used, trying again: {}", one_line(&error));
+                Ok(Self {
+                    path,
+                    options,
+                    dir: None,
+                    combined: None,
+                    generation: None,
+                    content: None,
+                })
+            }
+            opened => opened,
+        }
+    }
+
     /// What an earlier run left, and since when.
     pub(super) fn stored(&mut self) -> Result<Option<(Svid, Option<SystemTime>)>, FilesError> {
         self.generation = self.current();

@@ -73,7 +73,8 @@ impl Status {
         }
     }
 
-    fn socket_problem(&self) -> Option<String> {
+    /// Which socket is not there, and why.
+    pub(crate) fn socket_problem(&self) -> Option<String> {
         let (sds, api) = (self.sds.as_ref(), self.workload_api.as_ref());
         let sockets = [
             ("SDS", sds.map(|it| (it.is_listening, &it.problem))),

@@ -12,10 +12,14 @@ use super::OutputFormat;
 use super::values;
 
 /// The settings of `agent`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct AgentOptions {
     #[command(flatten)]
     pub(crate) ca: CaOptions,
+
+    /// Serve many workloads: a YAML list with name, allow, token_file, out and maybe spiffe_id of each, read at the start
+    #[arg(long, env = "CA_CLIENT_NODE", value_name = "FILE")]
+    pub(crate) node: Option<PathBuf>,
 
     /// One more file, with private key and chain together, replaced in one step (--key-mode, --key-owner; --file-mode FILE=MODE)
     #[arg(long, value_name = "FILE")]
@@ -122,6 +126,18 @@ Examples:
   Serve workloads of user 1000 by the SPIFFE Workload API:
     ca-client agent … --workload-api-socket unix:///run/signet/workload.sock \\
       --workload-api-mode 0666 --workload-api-allow uid=1000
+
+  Serve all workloads of a machine, each with its own token and directory:
+    ca-client agent … --ca-roots root-cert.pem --node workloads.yaml \\
+      --sds-socket /run/signet/sds.sock --sds-mode 0666 --workload-api-socket /run/signet/workload.sock
+  with workloads.yaml:
+    - name: reviews
+      allow: uid=1001                 # or gid=1337, several with commas, or any
+      token_file: /run/signet/tokens/reviews
+      out: /var/lib/signet-agent/reviews
+      spiffe_id: spiffe://cluster.local/ns/bookinfo/sa/reviews   # insist on it; may be left out
+  A peer gets the identities of all workloads whose rule names it, the first as its
+  default; by SDS each goes by its SPIFFE ID too.
 
 Which roots authenticate the CA:
   --ca-roots or --ca-fingerprint for the first contact only. From then on the trust

@@ -12,7 +12,7 @@ use super::LogFormat;
 use super::values;
 
 /// Which CA, who asks for what, and where the files go.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CaOptions {
     /// Where the CA listens for gRPC over TLS
     #[arg(long, env = "CA_ADDR", value_name = "HOST:PORT")]

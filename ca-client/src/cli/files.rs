@@ -9,7 +9,7 @@ use ca_client::files::Owner;
 use super::values;
 
 /// The files of one set.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct FilesOptions {
     /// Replace files of these names that ca-client did not make
     #[arg(long)]

@@ -1,6 +1,9 @@
 //! Which numbers does Prometheus get? Istio's names where its agent counts the same, `signet_agent_*`
 //! for the rest. Made of one [`Status`] at each scrape, so they cannot disagree with each other.
 
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::btree_map::Entry;
 use std::time::SystemTime;
 
 use prometheus::Encoder as _;
@@ -12,23 +15,80 @@ use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 
 use super::sockets;
 use crate::agent::Files;
 use crate::agent::Push;
 use crate::agent::Status;
 use crate::agent::TrustStatus;
+use crate::node::NodeStatus;
 
-/// The text of `/metrics`.
-pub(super) fn encode(status: &Status, now: SystemTime) -> String {
+/// The text of `/metrics` of one agent.
+pub(super) fn of_agent(status: &Status, now: SystemTime) -> String {
     let registry = Registry::new();
     // A metric with a bad or doubled name is left out; the test below finds it.
-    drop(counters(&registry, status));
-    drop(gauges(&registry, status, now));
-    drop(flags(&registry, status, now));
+    drop(agent(&registry, status, now));
+    if let Some(sds) = &status.sds {
+        drop(sockets::readers(&registry, sds));
+        drop(sockets::waiting(&registry, sds));
+    }
+    if let Some(api) = &status.workload_api {
+        drop(sockets::workloads(&registry, api));
+    }
+    text(&registry.gather())
+}
+
+/// The same of many: a label says of which workload a number is, where it is not of all.
+pub(super) fn of_node(node: &NodeStatus, now: SystemTime) -> String {
+    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
+    let shared = Registry::new();
+    let status = node.shared();
+    if let Some(sds) = &status.sds {
+        drop(sockets::readers(&shared, sds));
+    }
+    if let Some(api) = &status.workload_api {
+        drop(sockets::workloads(&shared, api));
+    }
+    add_families(&mut families, &shared);
+    for (name, status) in node.workloads() {
+        let label = HashMap::from([("workload".to_owned(), name.to_owned())]);
+        let Ok(registry) = Registry::new_custom(None, Some(label)) else {
+            continue;
+        };
+        drop(agent(&registry, &status, now));
+        if let Some(sds) = &status.sds {
+            drop(sockets::waiting(&registry, sds));
+        }
+        add_families(&mut families, &registry);
+    }
+    let families: Vec<MetricFamily> = families.into_values().collect();
+    text(&families)
+}
+
+/// A name stands once in the text, with the numbers of all workloads under it.
+fn add_families(families: &mut BTreeMap<String, MetricFamily>, registry: &Registry) {
+    for mut family in registry.gather() {
+        match families.entry(family.name().to_owned()) {
+            Entry::Vacant(place) => drop(place.insert(family)),
+            Entry::Occupied(mut known) => known
+                .get_mut()
+                .mut_metric()
+                .append(family.mut_metric()),
+        }
+    }
+}
+
+fn text(families: &[MetricFamily]) -> String {
     let mut text = Vec::new();
-    drop(TextEncoder::new().encode(&registry.gather(), &mut text));
+    drop(TextEncoder::new().encode(families, &mut text));
     String::from_utf8_lossy(&text).into_owned()
+}
+
+fn agent(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::Result<()> {
+    counters(registry, status)?;
+    gauges(registry, status, now)?;
+    flags(registry, status, now)
 }
 
 fn counters(registry: &Registry, status: &Status) -> prometheus::Result<()> {
@@ -139,12 +199,6 @@ fn flags(registry: &Registry, status: &Status, now: SystemTime) -> prometheus::R
         plain(registry, name, help, value)?;
     }
     trust(registry, &status.trust)?;
-    if let Some(sds) = &status.sds {
-        sockets::readers(registry, sds)?;
-    }
-    if let Some(api) = &status.workload_api {
-        sockets::workloads(registry, api)?;
-    }
     match &status.hook {
         Some(hook) => plain(
             registry,
@@ -279,7 +333,7 @@ mod tests {
             },
             ..Status::default()
         };
-        let text = encode(&status, now);
+        let text = of_agent(&status, now);
         for line in [
             "istio_agent_cert_expiry_seconds{resource_name=\"default\"} 90",
             "istio_agent_num_outgoing_requests{request_type=\"csr\"} 3",

@@ -3,6 +3,7 @@
 
 mod bounded;
 mod metrics;
+mod node;
 mod report;
 mod sockets;
 
@@ -14,11 +15,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use bounded::Bounded;
+pub use node::NodeReport;
+pub use node::WorkloadReport;
 pub use report::CertificateReport;
 pub use report::FailureReport;
 pub use report::SdsReport;
@@ -28,17 +32,40 @@ pub use report::WorkloadApiReport;
 
 use crate::agent::Status;
 use crate::clock::Clock;
+use crate::node::NodeStatus;
 
-/// What the port answers from.
+/// What the port answers from: an agent, or a node of many.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// How the agent is.
-    pub status: watch::Receiver<Status>,
-    /// Where the time comes from.
-    pub clock: Arc<dyn Clock>,
+    subject: Subject,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Debug)]
+enum Subject {
+    Agent(watch::Receiver<Status>),
+    Node(NodeStatus),
 }
 
 impl Health {
+    /// Of one agent.
+    #[must_use]
+    pub fn of_agent(status: watch::Receiver<Status>, clock: impl Clock + 'static) -> Self {
+        Self {
+            subject: Subject::Agent(status),
+            clock: Arc::new(clock),
+        }
+    }
+
+    /// Of many.
+    #[must_use]
+    pub fn of_node(status: NodeStatus, clock: impl Clock + 'static) -> Self {
+        Self {
+            subject: Subject::Node(status),
+            clock: Arc::new(clock),
+        }
+    }
+
     /// Serves until dropped.
     ///
     /// # Errors
@@ -58,7 +85,12 @@ impl Health {
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
-    match health.status.borrow().not_ready(health.clock.now()) {
+    let now = health.clock.now();
+    let not_ready = match &health.subject {
+        Subject::Agent(status) => status.borrow().not_ready(now),
+        Subject::Node(status) => status.not_ready(now),
+    };
+    match not_ready {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(reason) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -68,13 +100,18 @@ async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
-    let text = metrics::encode(&health.status.borrow(), health.clock.now());
+    let now = health.clock.now();
+    let text = match &health.subject {
+        Subject::Agent(status) => metrics::of_agent(&status.borrow(), now),
+        Subject::Node(status) => metrics::of_node(status, now),
+    };
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
-async fn status(State(health): State<Health>) -> Json<StatusReport> {
-    Json(StatusReport::new(
-        &health.status.borrow(),
-        health.clock.now(),
-    ))
+async fn status(State(health): State<Health>) -> Response {
+    let now = health.clock.now();
+    match &health.subject {
+        Subject::Agent(status) => Json(StatusReport::new(&status.borrow(), now)).into_response(),
+        Subject::Node(status) => Json(NodeReport::new(status, now)).into_response(),
+    }
 }

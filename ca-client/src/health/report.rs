@@ -79,6 +79,9 @@ pub struct SdsReport {
     pub refused: u64,
     /// What was refused last, and why.
     pub last_refusal: Option<FailureReport>,
+    /// Calls of peers that no workload's rule names.
+    #[serde(default)]
+    pub turned_away: u64,
     /// Who keeps the agent from telling the CA that the latest roots and certificate are in use; at most ten.
     pub waiting_for: Vec<String>,
 }
@@ -166,7 +169,7 @@ impl StatusReport {
 }
 
 impl SdsReport {
-    fn new(sds: &SdsStatus) -> Self {
+    pub(super) fn new(sds: &SdsStatus) -> Self {
         Self {
             listening: sds.is_listening,
             problem: sds.problem.clone(),
@@ -175,13 +178,14 @@ impl SdsReport {
             acknowledged: sds.acknowledged,
             refused: sds.refused,
             last_refusal: sds.last_refusal.as_ref().map(FailureReport::new),
+            turned_away: sds.turned_away,
             waiting_for: sds.waiting_for.clone(),
         }
     }
 }
 
 impl WorkloadApiReport {
-    fn new(api: &WorkloadApiStatus) -> Self {
+    pub(super) fn new(api: &WorkloadApiStatus) -> Self {
         Self {
             listening: api.is_listening,
             problem: api.problem.clone(),

@@ -20,11 +20,6 @@ pub(super) fn readers(registry: &Registry, sds: &SdsStatus) -> prometheus::Resul
             "Open SDS streams",
             u32::try_from(sds.streams).unwrap_or(u32::MAX),
         ),
-        (
-            "signet_agent_sds_waiting",
-            "1 when the CA is not told what is in use, because a stream has not acknowledged it",
-            u32::from(!sds.waiting_for.is_empty()),
-        ),
     ];
     for (name, help, value) in gauges {
         plain(registry, name, help, f64::from(value))?;
@@ -45,11 +40,26 @@ pub(super) fn readers(registry: &Registry, sds: &SdsStatus) -> prometheus::Resul
             "SDS answers refused by a reader",
             sds.refused,
         ),
+        (
+            "signet_agent_sds_turned_away_total",
+            "SDS calls of peers that no workload's rule names",
+            sds.turned_away,
+        ),
     ];
     for (name, help, value) in counters {
         counter(registry, name, help, value)?;
     }
     Ok(())
+}
+
+/// Whether the readers keep a workload waiting.
+pub(super) fn waiting(registry: &Registry, sds: &SdsStatus) -> prometheus::Result<()> {
+    plain(
+        registry,
+        "signet_agent_sds_waiting",
+        "1 when the CA is not told what is in use, because a stream has not acknowledged it",
+        f64::from(u8::from(!sds.waiting_for.is_empty())),
+    )
 }
 
 /// How workloads are served.
@@ -75,7 +85,7 @@ pub(super) fn workloads(registry: &Registry, api: &WorkloadApiStatus) -> prometh
     counter(
         registry,
         "signet_agent_workload_api_refused_total",
-        "Connections of peers that --workload-api-allow does not name",
+        "Connections of peers that no rule names",
         api.refused,
     )
 }
@@ -84,14 +94,14 @@ pub(super) fn workloads(registry: &Registry, api: &WorkloadApiStatus) -> prometh
 mod tests {
     use std::time::SystemTime;
 
-    use super::super::metrics::encode;
+    use super::super::metrics::of_agent;
     use super::*;
     use crate::agent::Status;
 
     #[test]
     fn readers_by_sds_are_counted_where_there_may_be_some() {
         let now = SystemTime::UNIX_EPOCH;
-        assert!(!encode(&Status::default(), now).contains("sds"));
+        assert!(!of_agent(&Status::default(), now).contains("sds"));
         let status = Status {
             sds: Some(SdsStatus {
                 is_listening: true,
@@ -104,7 +114,7 @@ mod tests {
             }),
             ..Status::default()
         };
-        let text = encode(&status, now);
+        let text = of_agent(&status, now);
         for line in [
             "signet_agent_sds_listening 1",
             "signet_agent_sds_streams 2",
@@ -120,7 +130,7 @@ mod tests {
     #[test]
     fn workloads_are_counted_where_there_may_be_some() {
         let now = SystemTime::UNIX_EPOCH;
-        assert!(!encode(&Status::default(), now).contains("workload_api"));
+        assert!(!of_agent(&Status::default(), now).contains("workload_api"));
         let status = Status {
             workload_api: Some(WorkloadApiStatus {
                 is_listening: true,
@@ -131,7 +141,7 @@ mod tests {
             }),
             ..Status::default()
         };
-        let text = encode(&status, now);
+        let text = of_agent(&status, now);
         for line in [
             "signet_agent_workload_api_listening 1",
             "signet_agent_workload_api_streams 2",
