@@ -32,7 +32,10 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
         return node_command::run(&options, &file).await;
     }
     let sockets = Sockets::checked(&options).await?;
-    let agent = agent(&options, sockets, Start::WithFiles)?;
+    let out = fetch::required(&options.ca.out, "--out DIR", "OUTPUT_CERTS")?;
+    refuse_the_impossible(&options.ca, &out)?;
+    let output = output(&options, &out)?;
+    let agent = agent(&options, sockets, output)?;
     let listener = listen(options.http_addr).await?;
     let signals = Signals::new().map_err(|source| AgentError::Signals { source })?;
     let health = Health::of_agent(agent.status(), SystemClock);
@@ -49,28 +52,17 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Whether an agent starts where its directory cannot be written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// It does not.
-    WithFiles,
-    /// It goes on trying: others in the process have theirs.
-    Anyway,
-}
-
+/// The agent that these settings describe, which writes to `output`.
 pub(crate) fn agent(
     options: &AgentOptions,
     sockets: Sockets,
-    start: Start,
+    output: Output,
 ) -> Result<Agent, AgentError> {
     let ca = &options.ca;
     let address = fetch::required(&ca.ca_addr, "--ca-addr HOST:PORT", "CA_ADDR")?;
-    let out = fetch::required(&ca.out, "--out DIR", "OUTPUT_CERTS")?;
     let request = fetch::client(address, ca);
     request.check()?;
     let hook = hook(options)?;
-    refuse_the_impossible(ca, &out)?;
-    let output = output(options, &out, start)?;
     let share = 1.0 - options.grace_period_ratio;
     let renewal = Renewal::new(share, options.grace_period_ratio_jitter)?;
     let mut builder = Agent::builder(request)
@@ -98,14 +90,11 @@ pub(crate) fn agent(
 }
 
 /// The set of files, and the combined one, which may have permissions and an owner of its own too.
-fn output(options: &AgentOptions, out: &Path, start: Start) -> Result<Output, AgentError> {
+fn output(options: &AgentOptions, out: &Path) -> Result<Output, AgentError> {
     let files = &options.ca.files;
     let mut wanted = fetch::output_options(files)?;
     let Some(path) = &options.combined else {
-        return Ok(match start {
-            Start::WithFiles => Output::open(out, wanted, None)?,
-            Start::Anyway => Output::open_or_later(out, wanted)?,
-        });
+        return Ok(Output::open(out, wanted, None)?);
     };
     let (mut mode, mut owner) = (files.key_mode, files.key_owner);
     let of_the_set: Vec<&str> = wanted.wanted().collect();
@@ -144,7 +133,7 @@ fn refuse_the_impossible(ca: &CaOptions, out: &Path) -> Result<(), AgentError> {
     Ok(())
 }
 
-fn first_contact(ca: &CaOptions) -> Option<FirstContact> {
+pub(crate) fn first_contact(ca: &CaOptions) -> Option<FirstContact> {
     match (ca.ca_fingerprint, &ca.ca_roots) {
         (Some(fingerprint), _) => Some(FirstContact::fingerprint(fingerprint)),
         (None, Some(path)) => Some(FirstContact::roots_file(path)),

@@ -48,6 +48,11 @@ pub(crate) enum AgentError {
         /// What is wrong with it.
         source: NodeFileError,
     },
+    /// Workloads that are added to the list have no roots of an earlier run.
+    #[error(
+        "nothing authenticates the CA: --node needs --ca-roots FILE or --ca-fingerprint SHA256"
+    )]
+    NodeNeedsTrust,
     /// Nothing would ever authenticate us.
     #[error("no credential: give --token-file FILE ({} holds no certificate that could be renewed)", out.display())]
     NoCredential {
@@ -133,6 +138,7 @@ impl AgentError {
             | Self::TwoHooks
             | Self::NoCredential { .. }
             | Self::NodeFile { .. }
+            | Self::NodeNeedsTrust
             | Self::NotWithNode { .. }
             | Self::NoTrust { .. }
             | Self::Renewal { .. }

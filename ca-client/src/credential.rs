@@ -1,8 +1,12 @@
 //! Who do we say we are? A bearer token, or the certificate that we already have.
 
 use std::fmt;
+use std::io;
+use std::io::ErrorKind;
+use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
@@ -19,6 +23,8 @@ enum Kind {
     Identity(Box<Svid>),
     Token(Zeroizing<String>),
     TokenFile(PathBuf),
+    /// What the file held.
+    TokenOfFile(PathBuf, Arc<io::Result<Zeroizing<String>>>),
 }
 
 impl Credential {
@@ -34,6 +40,11 @@ impl Credential {
         Self(Kind::TokenFile(path.into()))
     }
 
+    /// A file that was read elsewhere, or could not be.
+    pub(crate) fn token_of_file(path: PathBuf, token: io::Result<Zeroizing<String>>) -> Self {
+        Self(Kind::TokenOfFile(path, Arc::new(token)))
+    }
+
     /// The certificate that this workload already has: renewal over mutual TLS.
     #[must_use]
     pub fn identity(svid: Svid) -> Self {
@@ -43,7 +54,7 @@ impl Credential {
     pub(crate) fn svid(&self) -> Option<&Svid> {
         match &self.0 {
             Kind::Identity(svid) => Some(svid),
-            Kind::Token(_) | Kind::TokenFile(_) => None,
+            Kind::Token(_) | Kind::TokenFile(_) | Kind::TokenOfFile(..) => None,
         }
     }
 
@@ -55,7 +66,20 @@ impl Credential {
         match &self.0 {
             Kind::Identity(_) => Ok(None),
             Kind::Token(token) => bearer(token, &self.to_string()).map(Some),
-            Kind::TokenFile(path) => bearer(&read_token(path)?, &self.to_string()).map(Some),
+            Kind::TokenFile(path) => {
+                let token = read_token(path).map_err(|source| CredentialError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                bearer(&token, &self.to_string()).map(Some)
+            }
+            Kind::TokenOfFile(path, token) => match token.as_ref() {
+                Ok(token) => bearer(token, &self.to_string()).map(Some),
+                Err(error) => Err(CredentialError::Read {
+                    path: path.clone(),
+                    source: io::Error::new(error.kind(), error.to_string()),
+                }),
+            },
         }
     }
 }
@@ -66,7 +90,9 @@ impl fmt::Display for Credential {
         match &self.0 {
             Kind::Identity(svid) => write!(f, "the certificate of {}", svid.spiffe_id()),
             Kind::Token(_) => f.write_str("the token that was given directly"),
-            Kind::TokenFile(path) => write!(f, "the token in {}", path.display()),
+            Kind::TokenFile(path) | Kind::TokenOfFile(path, _) => {
+                write!(f, "the token in {}", path.display())
+            }
         }
     }
 }
@@ -76,7 +102,9 @@ impl fmt::Debug for Kind {
         match self {
             Self::Identity(svid) => f.debug_tuple("Identity").field(svid).finish(),
             Self::Token(_) => f.write_str("Token(..)"),
-            Self::TokenFile(path) => f.debug_tuple("TokenFile").field(path).finish(),
+            Self::TokenFile(path) | Self::TokenOfFile(path, _) => {
+                f.debug_tuple("TokenFile").field(path).finish()
+            }
         }
     }
 }
@@ -103,17 +131,22 @@ pub enum CredentialError {
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
-fn read_token(path: &Path) -> Result<Zeroizing<String>, CredentialError> {
-    std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|source| CredentialError::Read {
-            path: path.to_owned(),
-            source,
-        })
+/// What is in a token file, if that can be a token by its size.
+pub(crate) fn read_token(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut token = Zeroizing::new(String::new());
+    let mut file = std::fs::File::open(path)?.take(LONGEST_TOKEN + 1);
+    file.read_to_string(&mut token)?;
+    match u64::try_from(token.len()).is_ok_and(|length| length <= LONGEST_TOKEN) {
+        true => Ok(token),
+        false => Err(io::Error::new(
+            ErrorKind::InvalidData,
+            format!("more than {LONGEST_TOKEN} bytes are no token"),
+        )),
+    }
 }
 
 fn bearer(token: &str, credential: &str) -> Result<MetadataValue<Ascii>, CredentialError> {
@@ -137,6 +170,9 @@ fn bearer(token: &str, credential: &str) -> Result<MetadataValue<Ascii>, Credent
     value.set_sensitive(true);
     Ok(value)
 }
+
+/// Octets; what no server takes as a header anyway.
+const LONGEST_TOKEN: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

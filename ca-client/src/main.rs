@@ -22,6 +22,7 @@ mod verify;
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ca_client::probe::Grade;
 
@@ -81,7 +82,12 @@ fn run<E: Error>(
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(command),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(command);
+            // A file system that hangs would hold us up for ever otherwise.
+            runtime.shutdown_timeout(LAST_WORK);
+            outcome
+        }
         Err(error) => return fail(&error, EXIT_FAILED),
     };
     match outcome {
@@ -126,6 +132,8 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// For work on files that is going on.
+const LAST_WORK: Duration = Duration::from_secs(2);
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_NOT_VALID: u8 = 3;

@@ -1,17 +1,20 @@
 //! What does `ca-client agent --node` do? An agent for each workload of a list, and the sockets and the port of all.
 
 use std::path::Path;
+use std::time::Duration;
 
 use ca_client::Node;
 use ca_client::SystemClock;
+use ca_client::agent::Output;
 use ca_client::health::Health;
 use ca_client::node::Workload;
+use tokio::time::Instant;
 
 use crate::agent_command;
-use crate::agent_command::Start;
 use crate::agent_error::AgentError;
 use crate::agent_sockets::Sockets;
 use crate::cli::AgentOptions;
+use crate::fetch;
 use crate::node_file;
 use crate::node_file::Entry;
 use crate::supervisor;
@@ -20,14 +23,16 @@ use crate::supervisor::Signals;
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: &AgentOptions, file: &Path) -> Result<(), AgentError> {
     refuse_what_each_has(options)?;
+    if agent_command::first_contact(&options.ca).is_none() {
+        return Err(AgentError::NodeNeedsTrust);
+    }
     let entries = node_file::read(file).map_err(|source| AgentError::NodeFile {
         path: file.to_owned(),
         source,
     })?;
     let sockets = Sockets::checked(options).await?;
     supervisor::raise_file_limit();
-    let workloads = entries.into_iter().map(|entry| workload(options, entry));
-    let mut node = Node::new(workloads.collect::<Result<_, _>>()?, SystemClock);
+    let mut node = Node::new(workloads(options, entries).await?, SystemClock);
     if let Some(socket) = sockets.sds {
         node = node.sds(socket);
     }
@@ -51,18 +56,45 @@ pub(crate) async fn run(options: &AgentOptions, file: &Path) -> Result<(), Agent
     Ok(())
 }
 
-/// An agent with the settings of all and the paths of one.
-fn workload(options: &AgentOptions, entry: Entry) -> Result<Workload, AgentError> {
+/// An agent for each, with the settings of all and the paths of one. One directory that cannot be used must not keep
+/// the others from theirs.
+async fn workloads(
+    options: &AgentOptions,
+    entries: Vec<Entry>,
+) -> Result<Vec<Workload>, AgentError> {
+    let wanted = fetch::output_options(&options.ca.files)?;
+    let opening = entries.iter().map(|entry| {
+        let (name, out, wanted) = (entry.name.clone(), entry.out.clone(), wanted.clone());
+        tokio::task::spawn_blocking(move || {
+            let _in_its_name = tracing::info_span!("workload", name).entered();
+            Output::open_or_later(out, wanted)
+        })
+    });
+    let opening: Vec<_> = opening.collect();
+    let end = Instant::now() + PATIENCE;
+    let mut workloads = Vec::new();
+    for (entry, opening) in entries.into_iter().zip(opening) {
+        let output = match tokio::time::timeout_at(end, opening).await {
+            Ok(Ok(opened)) => opened?,
+            _ => {
+                let out = entry.out.display();
+                tracing::error!(workload = entry.name, %out, "the directory does not answer, trying again");
+                Output::later(&entry.out, wanted.clone())
+            }
+        };
+        workloads.push(workload(options, entry, output)?);
+    }
+    Ok(workloads)
+}
+
+fn workload(options: &AgentOptions, entry: Entry, output: Output) -> Result<Workload, AgentError> {
     let mut own = options.clone();
-    own.ca.out = Some(entry.out);
     own.ca.token_file = Some(entry.token_file);
     own.ca.spiffe_id = entry.spiffe_id;
-    let span = tracing::info_span!("workload", name = entry.name);
-    let agent = span.in_scope(|| agent_command::agent(&own, Sockets::none(), Start::Anyway))?;
     Ok(Workload {
         name: entry.name,
         allow: entry.allow,
-        agent,
+        agent: agent_command::agent(&own, Sockets::none(), output)?,
     })
 }
 
@@ -82,10 +114,17 @@ fn refuse_what_each_has(options: &AgentOptions) -> Result<(), AgentError> {
         ("--combined", options.combined.is_some(), not_there),
         ("--hook-command", options.hook_command.is_some(), not_there),
         ("--hook-signal", options.hook_signal.is_some(), not_there),
-        ("--hook-pid-file", options.hook_pid_file.is_some(), not_there),
+        (
+            "--hook-pid-file",
+            options.hook_pid_file.is_some(),
+            not_there,
+        ),
     ];
     match flags.into_iter().find(|(_, is_given, _)| *is_given) {
         Some((flag, _, instead)) => Err(AgentError::NotWithNode { flag, instead }),
         None => Ok(()),
     }
 }
+
+/// For all directories together to be opened.
+const PATIENCE: Duration = Duration::from_secs(5);

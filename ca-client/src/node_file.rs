@@ -233,20 +233,40 @@ mod tests {
     #[test]
     fn what_cannot_be_served_is_refused_by_name_and_reason() {
         let table = [
-            ("", "", "a YAML list"),
+            ("", "", "the list is empty"),
             ("[]", "", "the list is empty"),
             ("{}", "", "a YAML list"),
             ("- 7", "", "a YAML list"),
-            (GOOD, "token_file: /t/ratings|tokenfile: /t/ratings", "did you mean `token_file`?"),
+            (
+                GOOD,
+                "token_file: /t/ratings|tokenfile: /t/ratings",
+                "did you mean `token_file`?",
+            ),
             (GOOD, "  allow: gid=5, uid=7|", "missing field `allow`"),
-            (GOOD, "gid=5, uid=7|gid=five", "bookinfo/ratings: expected terms such as"),
-            (GOOD, "name: reviews|name: bookinfo/ratings", "is listed twice"),
-            (GOOD, "name: reviews|name: \"two words\"", "'two words' is no name"),
+            (
+                GOOD,
+                "gid=5, uid=7|gid=five",
+                "bookinfo/ratings: expected terms such as",
+            ),
+            (
+                GOOD,
+                "name: reviews|name: bookinfo/ratings",
+                "is listed twice",
+            ),
+            (
+                GOOD,
+                "name: reviews|name: \"two words\"",
+                "'two words' is no name",
+            ),
             (GOOD, "name: reviews|name: \"\"", "'' is no name"),
             (GOOD, "/o/reviews|/o/./ratings/", "both have out"),
             (GOOD, "/t/reviews|\"\"", "token_file of workload reviews"),
             (GOOD, "/t/reviews|\"-\"", "token_file of workload reviews"),
-            (GOOD, "spiffe://|http://", "spiffe_id of workload bookinfo/ratings"),
+            (
+                GOOD,
+                "spiffe://|http://",
+                "spiffe_id of workload bookinfo/ratings",
+            ),
         ];
         for (text, change, words) in table {
             let text = match change.split_once('|') {

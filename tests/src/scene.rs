@@ -61,6 +61,13 @@ impl Scene {
         self.put("token", &self.issuer.sign(&claims));
     }
 
+    /// A token for another service account of the shop, in a file of its name.
+    pub fn put_token_of(&self, account: &str) {
+        let subject = format!("system:serviceaccount:shop:{account}");
+        let claims = claims(json!({ "sub": subject }));
+        self.put(account, &self.issuer.sign(&claims));
+    }
+
     /// A one-time enrolment token of the CA instead.
     ///
     /// # Panics
@@ -137,9 +144,11 @@ impl Scene {
             "--ttl=4s",
             "--out=out",
         ];
+        let is_node = more.iter().any(|arg| arg.starts_with("--node"));
         let is_given = |default: &&str| {
             let flag = default.split('=').next().unwrap_or(default);
-            more.iter().any(|arg| arg.starts_with(flag))
+            let of_each = ["--token-file", "--out"].contains(&flag);
+            is_node && of_each || more.iter().any(|arg| arg.starts_with(flag))
         };
         let mut args: Vec<&str> = defaults.into_iter().filter(|it| !is_given(it)).collect();
         args.extend(more);

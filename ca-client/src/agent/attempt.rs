@@ -36,6 +36,8 @@ pub(super) struct Attempt {
     /// The key to be certified: the same until there is a certificate for it. A one-time token whose
     /// answer was lost is good once more, but for no other key.
     pub(super) key: Arc<KeyAndCsr>,
+    /// What the token file held when this was begun.
+    pub(super) token: Option<Credential>,
     pub(super) token_file: Option<PathBuf>,
     /// Our certificate; it is shown until it expires, even if it begins later by a clock that is behind.
     pub(super) own: Option<Arc<Svid>>,
@@ -79,7 +81,7 @@ impl Attempt {
 
     fn credential(&self, evidence: Evidence) -> Option<Credential> {
         match evidence {
-            Evidence::Token => self.token_file.as_ref().map(Credential::token_file),
+            Evidence::Token => self.token.clone(),
             Evidence::Certificate => self
                 .own
                 .as_ref()

@@ -1,10 +1,12 @@
 //! Whom do we take for the CA before there is a trust bundle of our own? Read anew for each attempt.
 
+use std::io;
 use std::path::PathBuf;
 
 use proto::certificate::Certificate;
 use proto::certificate::Fingerprint;
 
+use super::aside::Aside;
 use crate::trust::Trust;
 use crate::trust::TrustError;
 
@@ -44,11 +46,16 @@ impl FirstContact {
         }
     }
 
-    pub(super) fn read(&self) -> Result<Trust, FirstContactError> {
+    pub(super) async fn read(
+        &self,
+        aside: &mut Aside<io::Result<Vec<u8>>>,
+    ) -> Result<Trust, FirstContactError> {
         match &self.0 {
             Source::Given(trust) => Ok(trust.clone()),
             Source::RootsFile(path) => {
-                let pem = std::fs::read(path).map_err(|source| FirstContactError::Read {
+                let file = path.clone();
+                let pem = aside.read(move || std::fs::read(file)).await;
+                let pem = pem.map_err(|source| FirstContactError::Read {
                     path: path.clone(),
                     source,
                 })?;
@@ -61,8 +68,12 @@ impl FirstContact {
     }
 
     /// Whether this would trust none of `bundle`.
-    pub(super) fn differs_from(&self, bundle: &[Certificate]) -> bool {
-        self.read().is_ok_and(|trust| {
+    pub(super) async fn differs_from(
+        &self,
+        bundle: &[Certificate],
+        aside: &mut Aside<io::Result<Vec<u8>>>,
+    ) -> bool {
+        self.read(aside).await.is_ok_and(|trust| {
             let given = trust.fingerprints();
             !bundle
                 .iter()
@@ -84,7 +95,7 @@ pub enum FirstContactError {
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file does not hold roots.
     #[error("{} does not hold the CA's roots", path.display())]

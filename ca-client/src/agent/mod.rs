@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod aside;
 mod attempt;
 mod backoff;
 mod builder;

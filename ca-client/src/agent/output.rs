@@ -74,16 +74,22 @@ impl Output {
             Err(error) if !error.is_usage() => {
                 let out = path.display();
                 tracing::error!(%out, "the directory cannot be used, trying again: {}", one_line(&error));
-                Ok(Self {
-                    path,
-                    options,
-                    dir: None,
-                    combined: None,
-                    generation: None,
-                    content: None,
-                })
+                Ok(Self::later(path, options))
             }
             opened => opened,
+        }
+    }
+
+    /// A directory that is not looked at before something is to be read or written there.
+    #[must_use]
+    pub fn later(dir: impl Into<PathBuf>, options: OutputOptions) -> Self {
+        Self {
+            path: dir.into(),
+            options,
+            dir: None,
+            combined: None,
+            generation: None,
+            content: None,
         }
     }
 

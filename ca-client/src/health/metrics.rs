@@ -71,10 +71,7 @@ fn add_families(families: &mut BTreeMap<String, MetricFamily>, registry: &Regist
     for mut family in registry.gather() {
         match families.entry(family.name().to_owned()) {
             Entry::Vacant(place) => drop(place.insert(family)),
-            Entry::Occupied(mut known) => known
-                .get_mut()
-                .mut_metric()
-                .append(family.mut_metric()),
+            Entry::Occupied(mut known) => known.get_mut().mut_metric().append(family.mut_metric()),
         }
     }
 }

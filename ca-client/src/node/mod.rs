@@ -124,7 +124,10 @@ impl Node {
 /// An agent ends by a bug only; the others go on.
 async fn unending(mut agents: JoinSet<()>) {
     while let Some(ended) = agents.join_next().await {
-        tracing::error!(?ended, "the agent of a workload has ended; restart this process");
+        tracing::error!(
+            ?ended,
+            "the agent of a workload has ended; restart this process"
+        );
     }
     std::future::pending::<()>().await;
 }

@@ -139,9 +139,17 @@ impl Report {
 
     /// Somebody asked whom no workload's rule names.
     pub(super) fn turned_away(&self, peer: &Peer) {
-        if is_worth_a_line(&self.strangers, "peers ask for secrets of no workload of theirs") {
+        if is_worth_a_line(
+            &self.strangers,
+            "peers ask for secrets of no workload of theirs",
+        ) {
             let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
-            tracing::warn!(uid, gid, pid, "a peer is refused: no workload's rule names it");
+            tracing::warn!(
+                uid,
+                gid,
+                pid,
+                "a peer is refused: no workload's rule names it"
+            );
         }
         self.change(|sds| sds.turned_away += 1);
     }

@@ -74,7 +74,9 @@ impl<D: Dialect> Stream<D> {
         let is_same = self.catalogue.is_same_for(&self.grants, &catalogue);
         self.catalogue = catalogue;
         if !is_same {
-            self.is_due = self.subscription.is_due(self.catalogue.seen_by(&self.grants));
+            self.is_due = self
+                .subscription
+                .is_due(self.catalogue.seen_by(&self.grants));
         }
     }
 

@@ -56,8 +56,7 @@ impl Reader {
     }
 
     fn lacks_of(&self, catalogue: &Catalogue, place: usize) -> bool {
-        self.grants.has(place)
-            && self.lacks(catalogue, |found| found.concerns(place, &self.grants))
+        self.grants.has(place) && self.lacks(catalogue, |found| found.concerns(place, &self.grants))
     }
 }
 

@@ -84,9 +84,7 @@ pub(super) fn bundles(
 
 fn is_same(one: &[(usize, Offer)], other: &[(usize, Offer)]) -> bool {
     let is_same = |((place, one), (other_place, other)): (&(usize, Offer), &(usize, Offer))| {
-        place == other_place
-            && Arc::ptr_eq(&one.svid, &other.svid)
-            && one.beyond == other.beyond
+        place == other_place && Arc::ptr_eq(&one.svid, &other.svid) && one.beyond == other.beyond
     };
     one.len() == other.len() && one.iter().zip(other).all(is_same)
 }

@@ -60,7 +60,9 @@ impl Engine {
             Err(error) => warn(&error, "the trust bundle of an earlier run is not used"),
         }
         if let (Some(bundle), Some(given)) = (&self.bundle, &self.settings.first_contact)
-            && given.differs_from(bundle.roots())
+            && given
+                .differs_from(bundle.roots(), &mut self.given_roots)
+                .await
         {
             tracing::warn!(
                 "the roots that were given share nothing with the trust bundle of the last run; the bundle counts"

@@ -12,13 +12,16 @@ use crate::trust::ServerError;
 
 impl Engine {
     /// The error, and what to do where only somebody else can.
-    pub(super) fn explained(&self, error: &AttemptError) -> String {
+    pub(super) async fn explained(&mut self, error: &AttemptError) -> String {
         let text = one_line(error);
         let (Some(bundle), true) = (&self.bundle, error.reason() == "ca-not-trusted") else {
             return text;
         };
-        let given = self.settings.first_contact.as_ref();
-        if given.is_some_and(|given| given.differs_from(bundle.roots())) {
+        if let Some(given) = &self.settings.first_contact
+            && given
+                .differs_from(bundle.roots(), &mut self.given_roots)
+                .await
+        {
             return format!(
                 "{text}; the roots that were given to this agent are others than those of its trust \
                  bundle, which alone counts after the first contact: if the CA really is a new one, \

@@ -13,8 +13,8 @@ use crate::error::Error;
 
 impl Engine {
     /// Nothing runs any more: waits before the next attempt.
-    pub(super) fn fail(&mut self, error: &AttemptError, now: Moment) {
-        let failed = self.note_failure(error, now);
+    pub(super) async fn fail(&mut self, error: &AttemptError, now: Moment) {
+        let failed = self.note_failure(error, now).await;
         let wait = failed.wait(self.settings.dice.draw());
         self.complain(failed, wait, now);
         self.retry = Some(Retry {
@@ -25,15 +25,15 @@ impl Engine {
     }
 
     /// There is nothing to wait for, since younger attempts run already; but a CA that swallows everything is told of.
-    pub(super) fn fail_beside_others(&mut self, error: &AttemptError, now: Moment) {
-        let failed = self.note_failure(error, now);
+    pub(super) async fn fail_beside_others(&mut self, error: &AttemptError, now: Moment) {
+        let failed = self.note_failure(error, now).await;
         self.complain(failed, Duration::ZERO, now);
     }
 
-    fn note_failure(&mut self, error: &AttemptError, now: Moment) -> Failed {
+    async fn note_failure(&mut self, error: &AttemptError, now: Moment) -> Failed {
         let failure = Failure {
             reason: error.reason(),
-            message: self.explained(error),
+            message: self.explained(error).await,
             at: now.wall,
         };
         self.status.send_modify(|status| {

@@ -9,6 +9,7 @@ mod hooks;
 mod running;
 mod trying;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -18,11 +19,13 @@ use proto::signet::TrustBundle;
 use proto::spiffe::SpiffeId;
 use tokio::sync::Notify;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 pub(super) use hooks::Hooks;
 
 use super::AgentBuilder;
 use super::Output;
+use super::aside::Aside;
 use super::attempt::Evidence;
 use super::follow::Advice;
 use super::follow::EngineEnds;
@@ -64,6 +67,8 @@ pub(super) struct Engine {
     first: Evidence,
     token: Watched,
     roots: Watched,
+    tokens: Aside<io::Result<Zeroizing<String>>>,
+    given_roots: Aside<io::Result<Vec<u8>>>,
     retry: Option<Retry>,
     /// The failure that the log had last, and when.
     complaint: Option<(String, Moment)>,
@@ -104,6 +109,8 @@ impl Engine {
             output: settings.output.take().map(Mutex::new).map(Arc::new),
             token: Watched::new(settings.token_file.clone()),
             roots: Watched::new(roots.cloned()),
+            tokens: Aside::new(),
+            given_roots: Aside::new(),
             last_look: Moment::now(settings.clock.as_ref()),
             settings,
             svids,
@@ -132,7 +139,7 @@ impl Engine {
     pub(super) async fn run(mut self, wake: &Notify) {
         self.load().await;
         loop {
-            let now = self.look();
+            let now = self.look().await;
             self.take_up_if_good(now);
             self.hear(now);
             self.tend_files(now).await;
@@ -153,7 +160,7 @@ impl Engine {
     }
 
     /// Notices what happened to clocks, token and roots since the last look.
-    fn look(&mut self) -> Moment {
+    async fn look(&mut self) -> Moment {
         let now = Moment::now(self.settings.clock.as_ref());
         let jump = now.jump_since(self.last_look);
         self.last_look = now;
@@ -165,8 +172,8 @@ impl Engine {
                 status.ca_clock_offset = None;
             });
         }
-        let token = self.token.has_changed();
-        let roots = self.roots.has_changed();
+        let token = self.token.has_changed().await;
+        let roots = self.roots.has_changed().await;
         if token {
             self.first = Evidence::Token;
         }

@@ -20,6 +20,8 @@ use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::bundle::Bundle;
 use crate::client::Enrolled;
+use crate::credential::Credential;
+use crate::credential::read_token;
 use crate::csr::CsrError;
 use crate::csr::KeyAndCsr;
 use crate::key::PrivateKey;
@@ -41,7 +43,7 @@ impl Engine {
         self.status.send_modify(|status| status.calls += took);
         match outcome {
             Ok((enrolled, evidence)) => self.succeed(enrolled, evidence, now),
-            Err(error) => self.fail(&error, now),
+            Err(error) => self.fail(&error, now).await,
         }
         self.tell_next(now);
     }
@@ -74,7 +76,7 @@ impl Engine {
                             if !running.is_empty() && error.pushback().is_none() =>
                         {
                             if is_oldest {
-                                self.fail_beside_others(&error, now);
+                                self.fail_beside_others(&error, now).await;
                             }
                         }
                         (outcome, _) => return outcome.map(Some),
@@ -94,10 +96,11 @@ impl Engine {
     async fn attempt(&mut self, now: Moment) -> Result<Attempt, AttemptError> {
         let moment = self.ca_has_passed(now);
         Ok(Attempt {
-            trust: self.trust()?,
+            trust: self.trust().await?,
             key: self.key(now).await?,
             request: self.settings.request.clone().no_earlier_than(moment),
             spiffe_id: self.insisted.clone(),
+            token: self.token().await,
             token_file: self.settings.token_file.clone(),
             own: self.held.as_ref().map_or_else(
                 || self.expired.as_ref().map(|(svid, _)| Arc::clone(svid)),
@@ -140,12 +143,20 @@ impl Engine {
     }
 
     /// The bundle, once there is one: what was given counts for first contact only.
-    fn trust(&self) -> Result<Trust, FirstContactError> {
+    async fn trust(&mut self) -> Result<Trust, FirstContactError> {
         match (&self.bundle, &self.settings.first_contact) {
             (Some(bundle), _) => Ok(Trust::roots(bundle.of_the_ca())?),
-            (None, Some(first_contact)) => first_contact.read(),
+            (None, Some(first_contact)) => first_contact.read(&mut self.given_roots).await,
             (None, None) => Err(FirstContactError::Nothing),
         }
+    }
+
+    /// What is in the token file now.
+    async fn token(&mut self) -> Option<Credential> {
+        let path = self.settings.token_file.clone()?;
+        let read = path.clone();
+        let token = self.tokens.read(move || read_token(&read)).await;
+        Some(Credential::token_of_file(path, token))
     }
 
     fn succeed(&mut self, enrolled: Enrolled, evidence: Evidence, now: Moment) {

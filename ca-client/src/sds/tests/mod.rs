@@ -29,8 +29,8 @@ use crate::offer::Place;
 use crate::readers::Statuses;
 use crate::roster::Grants;
 use crate::roster::Roster;
-use crate::workload_api::AllowRule;
 use crate::svid::Svid;
+use crate::workload_api::AllowRule;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
