@@ -1,6 +1,7 @@
 //! Certificates to be served, made by rcgen, and what the rooms' tests share.
 
 mod catalogue;
+mod node;
 mod slim;
 mod stage;
 mod subscription;
