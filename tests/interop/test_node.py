@@ -9,7 +9,7 @@ from conftest import BIN
 from envoys import ask
 from meshes import LIMIT, Pair, Presented, Requests, spiffe
 from peers import wait_for
-from test_sidecars import BUNDLE, drop_in, make_bundle, refused, rotate, went_on
+from test_sidecars import drop_in, make_bundle, refused, rotate, went_on
 
 SHORT_LIVES = ["--min-ttl=1s", "--default-ttl=6s", "--max-ttl=6s", "--reload-interval=1s"]
 # It is imported before the user changes, who may not read where it lies.

@@ -43,6 +43,7 @@ impl Gate {
                 _ = shelf.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
+            tokio::time::sleep(PACE).await;
         }
     }
 
@@ -56,3 +57,5 @@ impl Gate {
 
 /// The longest time between two looks at who is behind.
 const LOOK: Duration = Duration::from_secs(1);
+/// The shortest: many readers say much, and many workloads wait for them.
+const PACE: Duration = Duration::from_millis(50);

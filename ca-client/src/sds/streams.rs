@@ -101,8 +101,8 @@ impl Streams {
         })
     }
 
-    /// Those who have not acknowledged all that they want of `place`. Whoever left without that is given time to
-    /// come back, and to say so.
+    /// Those who have not acknowledged all that they want of `place`, some of them if they are many. Whoever left
+    /// without that is given time to come back, and to say so.
     pub(super) fn behind(&self, catalogue: &Catalogue, place: usize) -> Vec<String> {
         let seats = self.seats();
         let behind = seats
@@ -114,7 +114,8 @@ impl Streams {
             .get(&place)
             .filter(|(_, at)| at.elapsed() < RETURN)
             .map(|(who, _)| format!("{who}, which has just left"));
-        behind.map(|it| it.who.clone()).chain(left).collect()
+        let behind = behind.map(|it| it.who.clone()).chain(left);
+        behind.take(MOST_NAMED).collect()
     }
 
     /// Ends when every open stream that wants roots of one of `places` has acknowledged those of `catalogue`.
@@ -206,5 +207,7 @@ impl Drop for Seat {
 const RETURN: Duration = Duration::from_secs(5);
 /// Streams at once; an Envoy has one for each name.
 pub(super) const MOST_STREAMS: usize = 1000;
+/// Of those who are behind.
+const MOST_NAMED: usize = 20;
 /// Characters of a node's id.
 const LONGEST_NODE: usize = 120;
