@@ -21,15 +21,10 @@ pub fn binaries() -> &'static Binaries {
     static BUILT: OnceLock<Binaries> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build",
-            "--quiet",
-            "--package",
-            "ca-server",
-            "--package",
-            "ca-client",
-            "--bins",
-        ]);
+        // Of the whole workspace, as the tests are: with fewer packages, features of dependencies are others, and
+        // everything is compiled again.
+        let bins = ["--bin", "ca-server", "--bin", "ca-client"];
+        build.args(["build", "--quiet", "--workspace"]).args(bins);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
