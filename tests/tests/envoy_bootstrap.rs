@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
@@ -275,6 +277,52 @@ fn policies_that_cannot_be_read_are_no_policies() {
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_path_that_no_settings_of_envoys_can_have_is_refused() {
+    let dir = in_dir(&[]);
+    let odd = OsStr::from_bytes(b"w\xe4g");
+    for flags in [
+        vec![OsStr::new("--sds-socket"), odd],
+        [
+            ["--certs".as_ref(), odd],
+            ["--secrets-dir".as_ref(), "s".as_ref()],
+        ]
+        .concat(),
+        [
+            ["--certs".as_ref(), "c".as_ref()],
+            ["--secrets-dir".as_ref(), odd],
+        ]
+        .concat(),
+    ] {
+        let mut command = Command::new(&binaries().ca_client);
+        command.arg("envoy").args(STRICT).args(&flags);
+        let output = command.current_dir(dir.path()).output().unwrap();
+        let said = stderr(&output);
+        assert!(said.contains("is not text in UTF-8"), "{flags:?}: {said}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    }
+}
+
+#[test]
+fn policies_in_a_file_whose_name_is_no_utf8_are_read_and_named() {
+    let dir = in_dir(&[]);
+    let odd = OsStr::from_bytes(b"mesh-\xe4.yaml");
+    std::fs::write(dir.path().join(odd), MESH).unwrap();
+    let mut command = Command::new(&binaries().ca_client);
+    command.args([
+        "envoy",
+        "--listen",
+        "0.0.0.0:1",
+        "--upstream",
+        "a:1",
+        "--policies",
+    ]);
+    let output = command.arg(odd).current_dir(dir.path()).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("(mesh-\u{fffd}.yaml:8)"), "{said}");
 }
 
 /// A mesh that is strict, and callers that are told so.

@@ -38,6 +38,15 @@ pub(crate) enum EnvoyError {
         /// Where it ceases to be.
         source: std::string::FromUtf8Error,
     },
+    /// Envoy could not be told of a path.
+    #[error(
+        "the path {} is not text in UTF-8, and Envoy's settings can have no other: use another path",
+        path.display()
+    )]
+    PathNotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// The bootstrap cannot be printed.
     #[error("the bootstrap cannot be printed")]
     Print {
@@ -110,6 +119,7 @@ impl EnvoyError {
         matches!(
             self,
             Self::NoPeer { .. }
+                | Self::PathNotText { .. }
                 | Self::SameListener { .. }
                 | Self::SocketPath { .. }
                 | Self::WithoutPolicies { .. }

@@ -1,7 +1,6 @@
 //! How do flags and policies become one sidecar?
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use super::EnvoyError;
 use super::OutboundWish;
@@ -18,6 +17,7 @@ use super::sidecar::Outbound;
 use super::sidecar::Secrets;
 use super::sidecar::Security;
 use super::sidecar::Sidecar;
+use super::whole_path::WholePath;
 use crate::cli::EnvoyOptions;
 use crate::cli::PolicyOptions;
 
@@ -178,23 +178,17 @@ fn namespace(asked: &PolicyOptions) -> String {
 
 /// Paths as Envoy will see them, wherever it is started.
 fn secrets(options: &EnvoyOptions) -> Result<Secrets, EnvoyError> {
-    let whole = |path: &Path| {
-        std::path::absolute(path).map_err(|source| EnvoyError::Write {
-            path: path.to_owned(),
-            source,
-        })
-    };
     if let (Some(certs), Some(secrets)) = (&options.certs, &options.secrets_dir) {
         return Ok(Secrets::Files {
-            certs: whole(certs)?,
+            certs: WholePath::of(certs)?,
             names: options.names,
-            secrets: whole(secrets)?,
+            secrets: WholePath::of(secrets)?,
         });
     }
-    let path = whole(&options.sds_socket)?;
-    match path.as_os_str().len() {
+    let path = WholePath::of(&options.sds_socket)?;
+    match path.as_str().len() {
         len if len > MAX_SOCKET_PATH => Err(EnvoyError::SocketPath { len }),
-        _ => Ok(Secrets::Socket(path)),
+        _ => Ok(Secrets::Socket { path }),
     }
 }
 
