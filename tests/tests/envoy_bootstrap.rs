@@ -240,6 +240,22 @@ fn a_command_line_that_leaves_something_open_is_refused() {
             way(&["--outbound", "0.0.0.0:15006=a:2,mtls=off"]),
             "two listeners at 0.0.0.0:15006",
         ),
+        (way(&["--identity", "cart"]), "spiffe://"),
+        (
+            way(&["--identity", "spiffe://td"]),
+            "names a trust domain and no workload",
+        ),
+        (
+            way(&[
+                "--identity",
+                "spiffe://td/a",
+                "--certs",
+                "c",
+                "--secrets-dir",
+                "s",
+            ]),
+            "--identity chooses among the certificates of an agent's socket, and --certs has one",
+        ),
         (
             [&STRICT[..], &["--sds-socket", &long]].concat(),
             "has 108 bytes, and a socket's path at most 107",
@@ -323,6 +339,28 @@ fn policies_in_a_file_whose_name_is_no_utf8_are_read_and_named() {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("(mesh-\u{fffd}.yaml:8)"), "{said}");
+}
+
+#[test]
+fn a_sidecar_may_ask_for_its_certificate_by_its_spiffe_id() {
+    let dir = in_dir(&[]);
+    let names = |more: &[&str]| {
+        let printed = bootstrap(dir.path(), &[&STRICT[..], more].concat());
+        let common = "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config/common_tls_context";
+        let at = |path: &str| {
+            let name = printed.pointer(&format!("{common}{path}/name"));
+            name.unwrap().as_str().unwrap().to_owned()
+        };
+        let leaf = at("/tls_certificate_sds_secret_configs/0");
+        (
+            leaf,
+            at("/combined_validation_context/validation_context_sds_secret_config"),
+        )
+    };
+    let both = |leaf: &str| (leaf.to_owned(), "ROOTCA".to_owned());
+    assert_eq!(names(&[]), both("default"));
+    let id = "spiffe://cluster.local/ns/shop/sa/cart";
+    assert_eq!(names(&["--identity", id]), both(id));
 }
 
 /// A mesh that is strict, and callers that are told so.

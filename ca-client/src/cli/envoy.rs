@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ca_client::files::FileNames;
+use proto::spiffe::SpiffeId;
+use proto::spiffe::SpiffeIdError;
 use proto::spiffe::TrustDomain;
 
 use super::values;
@@ -56,6 +58,11 @@ pub(crate) struct EnvoyOptions {
     /// The agent's SDS socket
     #[arg(long, value_name = "PATH", default_value = SDS_SOCKET, conflicts_with = "certs")]
     pub(crate) sds_socket: PathBuf,
+
+    /// The certificate to ask the agent's socket for, if it serves several workloads: its SPIFFE ID in place of 'default'; not with
+    /// --certs, which has one certificate
+    #[arg(long, value_name = "SPIFFE-ID", value_parser = identity)]
+    pub(crate) identity: Option<SpiffeId>,
 
     /// Take the agent's files (its --out) instead of its socket
     #[arg(long, value_name = "DIR", requires = "secrets_dir")]
@@ -185,6 +192,16 @@ pub(crate) enum DocumentFormat {
     Yaml,
     /// JSON.
     Json,
+}
+
+fn identity(text: &str) -> Result<SpiffeId, String> {
+    let id: SpiffeId = text
+        .parse()
+        .map_err(|error: SpiffeIdError| error.to_string())?;
+    match id.path() {
+        "" => Err("it names a trust domain and no workload".to_owned()),
+        _ => Ok(id),
+    }
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

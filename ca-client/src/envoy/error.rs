@@ -10,6 +10,11 @@ use crate::input::InputError;
 /// Why nothing was printed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnvoyError {
+    /// A name among many is asked for, where there is one certificate.
+    #[error(
+        "--identity chooses among the certificates of an agent's socket, and --certs has one: drop one of the two"
+    )]
+    IdentityOfFiles,
     /// The tree cannot be written as JSON.
     #[error("the bootstrap cannot be written as JSON")]
     Json {
@@ -118,7 +123,8 @@ impl EnvoyError {
     pub(crate) fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::NoPeer { .. }
+            Self::IdentityOfFiles
+                | Self::NoPeer { .. }
                 | Self::PathNotText { .. }
                 | Self::SameListener { .. }
                 | Self::SocketPath { .. }

@@ -178,17 +178,21 @@ fn namespace(asked: &PolicyOptions) -> String {
 
 /// Paths as Envoy will see them, wherever it is started.
 fn secrets(options: &EnvoyOptions) -> Result<Secrets, EnvoyError> {
+    let identity = options.identity.clone();
     if let (Some(certs), Some(secrets)) = (&options.certs, &options.secrets_dir) {
-        return Ok(Secrets::Files {
-            certs: WholePath::of(certs)?,
-            names: options.names,
-            secrets: WholePath::of(secrets)?,
-        });
+        return match identity {
+            Some(_) => Err(EnvoyError::IdentityOfFiles),
+            None => Ok(Secrets::Files {
+                certs: WholePath::of(certs)?,
+                names: options.names,
+                secrets: WholePath::of(secrets)?,
+            }),
+        };
     }
     let path = WholePath::of(&options.sds_socket)?;
     match path.as_str().len() {
         len if len > MAX_SOCKET_PATH => Err(EnvoyError::SocketPath { len }),
-        _ => Ok(Secrets::Socket { path }),
+        _ => Ok(Secrets::Socket { path, identity }),
     }
 }
 

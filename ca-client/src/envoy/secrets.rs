@@ -15,6 +15,16 @@ pub(crate) const ROOTS: &str = "ROOTCA";
 /// The cluster that leads to the agent's socket.
 pub(crate) const SDS_CLUSTER: &str = "sds-grpc";
 
+/// The name by which the leaf is asked for.
+pub(crate) fn leaf(secrets: &Secrets) -> &str {
+    match secrets {
+        Secrets::Socket {
+            identity: Some(id), ..
+        } => id.as_str(),
+        Secrets::Socket { identity: None, .. } | Secrets::Files { .. } => LEAF,
+    }
+}
+
 /// What a TLS context says to get the secret `name`.
 pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
     let source = match secrets {
@@ -47,7 +57,7 @@ pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
 
 /// The cluster of the agent's socket, if it is used.
 pub(crate) fn cluster(secrets: &Secrets) -> Option<Value> {
-    let Secrets::Socket { path } = secrets else {
+    let Secrets::Socket { path, .. } = secrets else {
         return None;
     };
     Some(json!({

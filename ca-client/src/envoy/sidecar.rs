@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ca_client::files::FileNames;
+use proto::spiffe::SpiffeId;
 
 use super::endpoint::Endpoint;
 use super::peer::Peer;
@@ -106,6 +107,8 @@ pub(crate) enum Secrets {
     /// The agent's SDS server.
     Socket {
         path: WholePath,
+        /// The certificate to be asked for; the agent's first, if none is named.
+        identity: Option<SpiffeId>,
     },
     /// The agent's files, named by two small files that Envoy reads.
     Files {

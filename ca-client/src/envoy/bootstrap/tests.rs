@@ -29,6 +29,7 @@ fn with(mode: Mode, protocol: Protocol) -> Sidecar {
 fn socket_at(path: &str) -> Secrets {
     Secrets::Socket {
         path: WholePath::of(Path::new(path)).unwrap(),
+        identity: None,
     }
 }
 
