@@ -19,12 +19,7 @@ use crate::envoy::sidecar::Mode;
 
 /// All contradictions among `policies`.
 pub(super) fn all(policies: &Policies) -> Vec<Refusal> {
-    let wide = |is_level: &dyn Fn(&Scope) -> bool| {
-        let all = policies.authentications.iter();
-        let of_level: Vec<&Authentication> = all.filter(|policy| is_level(&policy.scope)).collect();
-        doubles(&of_level)
-    };
-    let mut found = wide(&|scope| *scope == Scope::Mesh);
+    let mut found = of_one_scope(policies);
     for rule in &policies.rules {
         for word in spoken(rule) {
             found.extend(without_policy(policies, rule, word));
@@ -77,6 +72,22 @@ impl Policies {
             ),
         }])
     }
+}
+
+/// Policies of which one is lost, whatever workload is asked about.
+fn of_one_scope(policies: &Policies) -> Vec<Refusal> {
+    let all = || policies.authentications.iter();
+    let mut scopes: Vec<&Scope> = Vec::new();
+    for policy in all() {
+        if !scopes.contains(&&policy.scope) {
+            scopes.push(&policy.scope);
+        }
+    }
+    let doubles_of = |scope: &&Scope| {
+        let with_it: Vec<&Authentication> = all().filter(|one| one.scope == **scope).collect();
+        doubles(&with_it)
+    };
+    scopes.iter().flat_map(doubles_of).collect()
 }
 
 /// What a rule says, and for which port, if not for all.

@@ -57,11 +57,12 @@ impl Policies {
             self.level(workload, |scope| matches!(scope, Scope::Namespace(_))),
             self.level(workload, |scope| *scope == Scope::Mesh),
         ];
-        let doubles: Vec<Refusal> = levels.iter().flat_map(|level| doubles(level)).collect();
+        // Of those with one scope none are left; different selectors may meet in one workload.
+        let [narrowest, ..] = &levels;
+        let doubles = doubles(narrowest);
         if !doubles.is_empty() {
             return Err(doubles);
         }
-        let [narrowest, ..] = &levels;
         if let Some(decision) = by_port(narrowest, workload)? {
             return Ok(decision);
         }
