@@ -115,9 +115,15 @@ pub(crate) struct PolicyOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
 
-    /// The workload's port, as policies know it; the port of --upstream, if it is not given
+    /// The workload's port, as portLevelMtls of a PeerAuthentication knows it; if it is not given, both that of --upstream and that
+    /// of --listen are looked for, and refused where they differ
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+
+    /// The port of the workload's service, as targets of a Policy and portLevelSettings of a DestinationRule know it; where they
+    /// decide and it is not given, they are refused
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) service_port: Option<u16>,
 
     /// The namespace whose policies hold for the whole mesh
     #[arg(long, value_name = "NAME", default_value = "istio-system")]
@@ -147,6 +153,7 @@ impl PolicyOptions {
             ("--labels", !self.labels.is_empty()),
             ("--service", self.service.is_some()),
             ("--port", self.port.is_some()),
+            ("--service-port", self.service_port.is_some()),
         ];
         given
             .into_iter()
@@ -230,6 +237,7 @@ Examples:
 After the address of a peer, with commas:
   spiffe://TD/PATH      who the peer must be (repeatable; /* at the end for all below)
   service=HOST          the name that a DestinationRule knows it by, if PEER is an address
+  port=N                the service's port, by which portLevelSettings of a DestinationRule know it
   mtls=on|off           overrides what would be taken as given where no DestinationRule says
   protocol=NAME         instead of --protocol
 

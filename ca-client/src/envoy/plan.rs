@@ -78,6 +78,7 @@ impl<'a> Planner<'a> {
                 labels: asked.labels.clone(),
                 service: asked.service.clone(),
                 ports,
+                service_port: asked.service_port,
             },
             notes: known.unwrap_or_default(),
         })
@@ -123,7 +124,7 @@ impl<'a> Planner<'a> {
                 .service
                 .as_deref()
                 .unwrap_or_else(|| wish.upstream.host()),
-            port: wish.upstream.port(),
+            service_port: wish.service_port,
             peers: &wish.peers,
             mtls: wish.mtls,
         };

@@ -2,7 +2,6 @@
 //!
 //! Which services a selector means is not known, so only what is certain is refused.
 
-use super::Decision;
 use super::Policies;
 use super::authentication::Authentication;
 use super::authentication::Scope;
@@ -10,8 +9,6 @@ use super::destination_rule::ClientMode;
 use super::destination_rule::ClientTls;
 use super::destination_rule::DestinationRule;
 use super::host::Reach;
-use super::host::names_of;
-use super::inbound::Workload;
 use super::inbound::doubles;
 use super::refusal::Refusal;
 use super::refusal::RefusalRule;
@@ -27,51 +24,6 @@ pub(super) fn all(policies: &Policies) -> Vec<Refusal> {
         }
     }
     found
-}
-
-impl Policies {
-    /// Whether callers of `workload`, which has `decided`, are told otherwise. Here selectors are known, so more is certain.
-    ///
-    /// # Errors
-    /// The rule that callers of its namespace go by, if it contradicts.
-    pub(crate) fn check_callers(
-        &self,
-        workload: &Workload,
-        decided: &Decision<Mode>,
-    ) -> Result<(), Vec<Refusal>> {
-        let Some(service) = &workload.service else {
-            return Ok(());
-        };
-        let names = names_of(service, &workload.namespace, &self.mesh.cluster_domain);
-        let caller = Workload {
-            namespace: workload.namespace.clone(),
-            ..Workload::default()
-        };
-        let Some(rule) = self.governing(&caller, &names, None)? else {
-            return Ok(());
-        };
-        let of_port = |port: &u16| rule.ports.iter().find(|(number, _)| number == port);
-        let level = workload.ports.iter().find_map(of_port);
-        let Some(tls) = level.map_or(rule.tls.as_ref(), |(_, tls)| tls.as_ref()) else {
-            return Ok(());
-        };
-        let id = match (decided.value, tls.mode) {
-            (Mode::Strict, ClientMode::Disable | ClientMode::Simple) => {
-                RefusalRule::StrictWithoutMtls
-            }
-            (Mode::Disable, ClientMode::IstioMutual) => RefusalRule::MtlsWithoutPolicy,
-            _ => return Ok(()),
-        };
-        let (title, mode) = (&rule.title, tls.mode.as_str());
-        let (mine, because) = (decided.value, &decided.because);
-        Err(vec![Refusal {
-            at: tls.place.clone(),
-            rule: id,
-            reason: format!(
-                "{title} has {mode} for callers, and this workload has {mine} by {because}"
-            ),
-        }])
-    }
 }
 
 /// Policies of which one is lost, whatever workload is asked about.
@@ -95,7 +47,7 @@ type Word<'a> = (Option<u16>, &'a ClientTls);
 
 fn spoken(rule: &DestinationRule) -> impl Iterator<Item = Word<'_>> {
     let levels = rule.ports.iter();
-    let levels = levels.filter_map(|(port, tls)| Some((Some(*port), tls.as_ref()?)));
+    let levels = levels.filter_map(|level| Some((Some(level.port), level.tls.as_ref()?)));
     rule.tls.iter().map(|tls| (None, tls)).chain(levels)
 }
 

@@ -14,8 +14,10 @@ pub(crate) struct Workload {
     pub(crate) namespace: String,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) service: Option<String>,
-    /// The ports by which policies may know it.
+    /// The ports by which a `PeerAuthentication` may know it.
     pub(crate) ports: Vec<u16>,
+    /// The port of its service, by which older policies and callers know it.
+    pub(crate) service_port: Option<u16>,
 }
 
 impl Workload {
@@ -96,8 +98,12 @@ fn by_port(
 ) -> Result<Option<Decision<Mode>>, Vec<Refusal>> {
     let mut found: Option<(Mode, u16, String)> = None;
     for policy in policies {
+        let known: &[u16] = match policy.is_older {
+            true => workload.service_port.as_slice(),
+            false => &workload.ports,
+        };
         for level in &policy.ports {
-            let Some(mode) = level.mode.filter(|_| workload.ports.contains(&level.port)) else {
+            let Some(mode) = level.mode.filter(|_| known.contains(&level.port)) else {
                 continue;
             };
             match &found {
@@ -122,16 +128,21 @@ fn by_port(
 
 /// A policy that may or may not be for the workload, as far as is known of it.
 fn undecided(policy: &Authentication, workload: &Workload) -> Option<Refusal> {
-    let (missing, flag) = match &policy.scope {
-        Scope::Workload { namespace, .. } if *namespace == workload.namespace => {
-            (workload.labels.is_empty(), "--labels")
-        }
-        Scope::Service { namespace, .. } if *namespace == workload.namespace => {
-            (workload.service.is_none(), "--service")
+    let is_near = policy.scope.namespace() == Some(workload.namespace.as_str());
+    let flag = match &policy.scope {
+        Scope::Workload { .. } if is_near && workload.labels.is_empty() => "--labels",
+        Scope::Service { .. } if is_near && workload.service.is_none() => "--service",
+        // Its ports are the service's, of which those of the workload tell nothing.
+        Scope::Service { .. }
+            if workload.is_in(&policy.scope)
+                && !policy.ports.is_empty()
+                && workload.service_port.is_none() =>
+        {
+            "--service-port"
         }
         _ => return None,
     };
-    missing.then(|| Refusal {
+    Some(Refusal {
         at: policy.place.clone(),
         rule: RefusalRule::Undecided,
         reason: format!("{} may be for this workload: say {flag}", policy.title),

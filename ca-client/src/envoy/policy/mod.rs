@@ -1,12 +1,14 @@
 //! What do the mesh's own policies say? Files in, decisions or refusals out; nothing is read or printed here.
 
 mod authentication;
+mod callers;
 mod contradiction;
 mod destination_rule;
 mod host;
 mod inbound;
 mod older;
 mod outbound;
+mod port_level;
 mod reader;
 mod refusal;
 mod resource;

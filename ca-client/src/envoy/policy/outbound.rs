@@ -19,7 +19,8 @@ use crate::envoy::sidecar::Security;
 pub(crate) struct Destination<'a> {
     /// The name that rules know it by.
     pub(crate) host: &'a str,
-    pub(crate) port: u16,
+    /// The port by which they know it, if that was said.
+    pub(crate) service_port: Option<u16>,
     /// Who it must be, if that was said.
     pub(crate) peers: &'a [Peer],
     /// Whether it is mutual TLS, if that was said.
@@ -44,7 +45,7 @@ impl Policies {
             if !rule.not_honoured.is_empty() {
                 return Err(rule.not_honoured.clone());
             }
-            if let Some(tls) = tls_for(rule, to.port) {
+            if let Some(tls) = tls_for(rule, to)? {
                 return by_rule(rule, tls, to);
             }
         }
@@ -212,10 +213,26 @@ fn by_rule(
     })
 }
 
-/// Settings of a port stand in for those of the whole host.
-fn tls_for(rule: &DestinationRule, port: u16) -> Option<&ClientTls> {
-    let level = rule.ports.iter().find(|(number, _)| *number == port);
-    level.map_or(rule.tls.as_ref(), |(_, tls)| tls.as_ref())
+/// What `rule` says for the peer's port, or for each that it may be.
+fn tls_for<'a>(
+    rule: &'a DestinationRule,
+    to: &Destination<'_>,
+) -> Result<Option<&'a ClientTls>, Vec<Refusal>> {
+    let answers = rule.answers(to.service_port);
+    let Some((first, others)) = answers.split_first() else {
+        return Ok(None);
+    };
+    match others.iter().find(|answer| !answer.is_same_as(first)) {
+        None => Ok(first.tls),
+        Some(answer) => Err(vec![Refusal {
+            at: answer.place.clone(),
+            rule: RefusalRule::Undecided,
+            reason: format!(
+                "{} has other settings for single ports of {}: say which is the service's with port=N in --outbound",
+                rule.title, to.host
+            ),
+        }]),
+    }
 }
 
 /// Whether `caller` is among those that `rule` is for.

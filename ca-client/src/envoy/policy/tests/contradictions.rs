@@ -101,7 +101,7 @@ fn what_is_known_of_the_workload_itself_makes_more_certain() {
         ),
         (
             "STRICT app=cart",
-            &PORTS.replace("9090", "8080"),
+            &PORTS.replace("9090", "80"),
             "2.yaml:2: strict-without-mtls: ",
         ),
         ("STRICT app=cart", PORTS, ""),
@@ -142,4 +142,26 @@ fn a_port_of_which_the_policies_say_otherwise_is_no_contradiction() {
             assert!(world(&format!("{mesh}; {rule}")).is_err(), "{host}");
         }
     }
+}
+
+#[test]
+fn what_callers_are_told_for_one_port_of_the_service_asks_which_port_that_is() {
+    let level = "portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]";
+    let tls = "tls: {mode: ISTIO_MUTUAL}";
+    let short = format!("rule cart {{trafficPolicy: {{{tls}, {level}}}}}");
+    let policies = world(&format!(
+        "peer shop PERMISSIVE; peer shop STRICT app=cart; {short}"
+    ));
+    let policies = policies.unwrap();
+    let with = |service_port| Workload {
+        service_port,
+        ..cart()
+    };
+    let decided = policies.inbound(&cart()).unwrap();
+    let seen = refused(policies.check_callers(&with(None), &decided));
+    let answer = "2.yaml:2: undecided: for one port of the service, DestinationRule shop/r has DISABLE for callers, and this workload has STRICT by PeerAuthentication shop/STRICT (1.yaml:3): say which it is with --service-port";
+    assert_eq!(seen, [answer]);
+    let seen = refused(policies.check_callers(&with(Some(80)), &decided));
+    assert!(seen[0].contains(": strict-without-mtls: "), "{seen:?}");
+    assert!(policies.check_callers(&with(Some(81)), &decided).is_ok());
 }

@@ -82,12 +82,12 @@ fn older_policies_have_the_same_scopes_and_say_it_by_peers() {
         (&target("{name: cart}"), Permissive, "(1.yaml:2)"),
         (&target("{name: till}"), Strict, "(0.yaml:2)"),
         (
-            &target("{name: cart, ports: [{number: 8080}]}"),
+            &target("{name: cart, ports: [{number: 80}]}"),
             Permissive,
-            "port 8080",
+            "port 80 of",
         ),
         (
-            &target("{name: cart, ports: [{number: 9090}]}"),
+            &target("{name: cart, ports: [{number: 8080}]}"),
             Strict,
             "(0.yaml:2)",
         ),
@@ -189,4 +189,30 @@ fn policies_of_one_scope_are_refused_in_every_namespace() {
     }
     let apart = "peer bank STRICT app=till; peer bank STRICT app=cart; peer shop STRICT app=till";
     assert!(world(apart).is_ok());
+}
+
+#[test]
+fn an_older_policys_ports_are_those_of_the_service() {
+    let short = "old Policy p targets: [{name: cart, ports: [{number: 8080}]}]";
+    let unknown = Workload {
+        service_port: None,
+        ..cart()
+    };
+    let policies = world(&format!("peer istio-system STRICT; {short}")).unwrap();
+    assert_eq!(
+        refused(policies.inbound(&unknown)),
+        ["1.yaml:1: undecided: Policy shop/p may be for this workload: say --service-port"]
+    );
+    assert_eq!(policies.inbound(&cart()).unwrap().value, Mode::Strict);
+    let at = Workload {
+        service_port: Some(8080),
+        ports: vec![80],
+        ..cart()
+    };
+    assert_eq!(policies.inbound(&at).unwrap().value, Mode::Disable);
+    let other = Workload {
+        service: Some("till".to_owned()),
+        ..unknown
+    };
+    assert_eq!(policies.inbound(&other).unwrap().value, Mode::Strict);
 }
