@@ -109,7 +109,7 @@ fn without_policy(
 fn of(policies: &Policies, namespace: &str) -> Option<(Mode, String)> {
     policies
         .base(namespace)
-        .map(|base| (base.value, base.because))
+        .map(|(policy, mode)| (mode, format!("{} ({})", policy.title, policy.place)))
 }
 
 fn of_mesh(policies: &Policies) -> Option<(Mode, String)> {

@@ -2,12 +2,14 @@
 
 use super::Decision;
 use super::Policies;
+use super::authentication::Authentication;
 use super::authentication::Scope;
 use super::destination_rule::ClientMode;
 use super::destination_rule::ClientTls;
 use super::destination_rule::DestinationRule;
 use super::host;
 use super::inbound::Workload;
+use super::refusal::Place;
 use super::refusal::Refusal;
 use super::refusal::RefusalRule;
 use crate::envoy::peer::Peer;
@@ -133,14 +135,16 @@ impl Policies {
             }]);
         }
         let base = self.base(namespace);
-        let is_mutual = base.as_ref().is_none_or(|base| base.value.takes_mtls());
+        let is_mutual = base.is_none_or(|(_, mode)| mode.takes_mtls());
+        if let Some((policy, mode)) = base.filter(|_| !is_mutual && !to.peers.is_empty()) {
+            let seen = format!("{} has {mode}", policy.title);
+            return Err(vec![nobody_proves(&policy.place, &seen)]);
+        }
         let because = base.map_or_else(
             || "no DestinationRule".to_owned(),
-            |base| {
-                format!(
-                    "no DestinationRule, and {} has {}",
-                    base.because, base.value
-                )
+            |(policy, mode)| {
+                let (title, place) = (&policy.title, &policy.place);
+                format!("no DestinationRule, and {title} ({place}) has {mode}")
             },
         );
         Ok(Decision {
@@ -150,16 +154,25 @@ impl Policies {
     }
 
     /// What holds for a namespace as a whole, if a policy says.
-    pub(super) fn base(&self, namespace: &str) -> Option<Decision<Mode>> {
+    pub(super) fn base(&self, namespace: &str) -> Option<(&Authentication, Mode)> {
         let of = |wanted: Scope| {
             let mut policies = self.authentications.iter();
             policies.find_map(|policy| {
-                let value = policy.mode.filter(|_| policy.scope == wanted)?;
-                let because = format!("{} ({})", policy.title, policy.place);
-                Some(Decision { value, because })
+                let mode = policy.mode.filter(|_| policy.scope == wanted)?;
+                Some((policy, mode))
             })
         };
         of(Scope::Namespace(namespace.to_owned())).or_else(|| of(Scope::Mesh))
+    }
+}
+
+/// Somebody said whom to authenticate, and something that nobody is to be.
+fn nobody_proves(place: &Place, seen: &str) -> Refusal {
+    let said = "--outbound names the peer's SPIFFE ID, which nobody proves in plain text";
+    Refusal {
+        at: place.clone(),
+        rule: RefusalRule::NotHonoured,
+        reason: format!("{seen}, and {said}: drop one of the two"),
     }
 }
 
@@ -186,6 +199,10 @@ fn by_rule(
             "{} has {mode}, --outbound has mtls={said}",
             rule.title
         )));
+    }
+    if !is_mutual && !to.peers.is_empty() {
+        let seen = format!("{} has {}", rule.title, tls.mode.as_str());
+        return Err(vec![nobody_proves(&tls.place, &seen)]);
     }
     let mut peers = Vec::new();
     for name in &tls.names {

@@ -164,3 +164,30 @@ fn a_port_level_setting_is_for_a_port_of_the_service() {
         assert_eq!(at.value == Security::Plain, is_plain, "{short}");
     }
 }
+
+#[test]
+fn a_peer_with_a_name_is_never_spoken_to_in_plain_text() {
+    let named = ["spiffe://td/till".parse().unwrap()];
+    let to = Destination {
+        peers: &named,
+        ..till(None)
+    };
+    for (short, answer) in [
+        (
+            "peer shop DISABLE",
+            "0.yaml:3: not-honoured: PeerAuthentication shop/DISABLE has DISABLE",
+        ),
+        (
+            "peer istio-system DISABLE",
+            "0.yaml:3: not-honoured: PeerAuthentication istio-system/DISABLE has DISABLE",
+        ),
+        (
+            "rule till DISABLE",
+            "0.yaml:3: not-honoured: DestinationRule shop/r has DISABLE",
+        ),
+    ] {
+        let seen = refused(world(short).unwrap().outbound(&cart(), &to));
+        let why = "and --outbound names the peer's SPIFFE ID, which nobody proves in plain text: drop one of the two";
+        assert_eq!(seen, [format!("{answer}, {why}")], "{short}");
+    }
+}
