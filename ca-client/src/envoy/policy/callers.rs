@@ -2,6 +2,7 @@
 
 use super::Decision;
 use super::Policies;
+use super::contradiction::unpaired;
 use super::destination_rule::ClientMode;
 use super::destination_rule::ClientTls;
 use super::destination_rule::DestinationRule;
@@ -33,7 +34,18 @@ impl Policies {
         let Some(rule) = self.governing(&caller, &names, None)? else {
             return Ok(());
         };
-        let judge = |answer: Answer<'_>| contradiction(rule, answer.tls?, decided);
+        let is_said = self.said(workload)?.is_some();
+        let judge = |answer: Answer<'_>| {
+            let tls = answer.tls?;
+            match is_said || tls.mode != ClientMode::IstioMutual {
+                true => contradiction(rule, tls, decided),
+                false => {
+                    let whom = format!("{service} in {}", workload.namespace);
+                    let seen = format!("no policy makes {whom} take it");
+                    Some(unpaired(rule, tls, &seen))
+                }
+            }
+        };
         let answers = rule.answers(workload.service_port).into_iter();
         let found: Vec<Option<Refusal>> = answers.map(judge).collect();
         let is_certain = found.iter().all(Option::is_some);

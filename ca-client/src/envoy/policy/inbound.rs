@@ -46,6 +46,14 @@ impl Policies {
     /// # Errors
     /// Policies of one scope, and those of which cannot be told whether they are meant.
     pub(crate) fn inbound(&self, workload: &Workload) -> Result<Decision<Mode>, Vec<Refusal>> {
+        Ok(self.said(workload)?.unwrap_or_else(|| Decision {
+            value: Mode::Permissive,
+            because: "no policy says, which is permissive".to_owned(),
+        }))
+    }
+
+    /// The mode that a policy has for callers of `workload`, if any has one.
+    pub(super) fn said(&self, workload: &Workload) -> Result<Option<Decision<Mode>>, Vec<Refusal>> {
         let undecided: Vec<Refusal> = self
             .authentications
             .iter()
@@ -66,16 +74,12 @@ impl Policies {
             return Err(doubles);
         }
         if let Some(decision) = by_port(narrowest, workload)? {
-            return Ok(decision);
+            return Ok(Some(decision));
         }
-        let said = levels.iter().flatten().find_map(|policy| {
+        Ok(levels.iter().flatten().find_map(|policy| {
             let value = policy.mode?;
             let because = format!("{} ({})", policy.title, policy.place);
             Some(Decision { value, because })
-        });
-        Ok(said.unwrap_or_else(|| Decision {
-            value: Mode::Permissive,
-            because: "no policy says, which is permissive".to_owned(),
         }))
     }
 

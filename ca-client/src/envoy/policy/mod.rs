@@ -86,10 +86,12 @@ impl Policies {
         if refusals.is_empty() {
             refusals = contradiction::all(&policies);
         }
-        match refusals.is_empty() {
-            true => Ok(policies),
-            false => Err(refusals),
+        if !refusals.is_empty() {
+            return Err(refusals);
         }
+        let notes = contradiction::partly_paired(&policies);
+        policies.notes.extend(notes);
+        Ok(policies)
     }
 
     fn take(&mut self, reader: &mut Reader, node: &yaml::Node) {

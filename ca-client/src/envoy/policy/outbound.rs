@@ -48,7 +48,11 @@ impl Policies {
                 return Err(rule.not_honoured.clone());
             }
             if let Some(tls) = tls_for(rule, to)? {
-                return by_rule(rule, tls, to);
+                let decision = by_rule(rule, tls, to)?;
+                return match self.unpaired_peer(rule, tls, service.as_ref()) {
+                    Some(refusal) => Err(vec![refusal]),
+                    None => Ok(decision),
+                };
             }
         }
         if let Some(is_mutual) = to.mtls {
@@ -64,6 +68,17 @@ impl Policies {
             });
         };
         self.automatic(namespace, to)
+    }
+
+    /// A rule for all of the mesh may be paired with a policy for some of it, and not for this peer.
+    fn unpaired_peer(
+        &self,
+        rule: &DestinationRule,
+        tls: &ClientTls,
+        service: Option<&(String, String)>,
+    ) -> Option<Refusal> {
+        let (service, namespace) = service.filter(|_| tls.mode == ClientMode::IstioMutual)?;
+        self.unmet(rule, (None, tls), namespace, Some(service))
     }
 
     /// The rule that holds: of the caller's namespace, else the service's, else the root; there the nearest host.
