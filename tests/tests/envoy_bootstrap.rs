@@ -296,6 +296,54 @@ fn policies_that_cannot_be_read_are_no_policies() {
 }
 
 #[test]
+fn ports_of_services_decide_only_when_they_are_said() {
+    let dir = in_dir(&[("p.yaml", PORTS)]);
+    let inbound = ["--listen", "0.0.0.0:1", "--upstream", "127.0.0.1:9080"];
+    let policies = ["--policies", "p.yaml", "--namespace", "bookinfo"];
+    let way_out = |port: &str| format!("127.0.0.1:2=127.0.0.1:9080,mtls=off,service=reviews{port}");
+    let (unsaid, plain, mutual) = (way_out(""), way_out(",port=81"), way_out(",port=80"));
+    let service = ["--service", "reviews"];
+    for (flags, code, answer) in [
+        (
+            vec![&service[..], &inbound],
+            3,
+            "p.yaml:9: undecided: Policy bookinfo/reviews may be for this workload: say --service-port",
+        ),
+        (
+            vec![&service, &inbound, &["--service-port", "80"]],
+            0,
+            "inbound 0.0.0.0:1: STRICT: port 80 of Policy bookinfo/reviews (p.yaml:9)",
+        ),
+        (
+            vec![&service, &inbound, &["--service-port", "9080"]],
+            0,
+            "inbound 0.0.0.0:1: PERMISSIVE: no policy says",
+        ),
+        (
+            vec![&["--outbound", &unsaid]],
+            3,
+            "p.yaml:20: undecided: DestinationRule bookinfo/reviews has other settings for single ports of reviews: say which is the service's with port=N in --outbound",
+        ),
+        (
+            vec![&["--outbound", &plain]],
+            0,
+            "outbound 127.0.0.1:2: plain text: --outbound",
+        ),
+        (
+            vec![&["--outbound", &mutual]],
+            3,
+            "p.yaml:21: not-honoured: DestinationRule bookinfo/reviews has ISTIO_MUTUAL, --outbound has mtls=off",
+        ),
+    ] {
+        let args = [&policies[..], &flags.concat()].concat();
+        let output = envoy(dir.path(), &args);
+        let said = stderr(&output);
+        assert!(said.contains(answer), "{args:?}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn a_path_that_no_settings_of_envoys_can_have_is_refused() {
     let dir = in_dir(&[]);
     let odd = OsStr::from_bytes(b"w\xe4g");
@@ -383,6 +431,31 @@ spec:
   host: \"*.local\"
   trafficPolicy:
     tls: {mode: ISTIO_MUTUAL}
+";
+
+/// One port of a service that is strict, and its callers that are told so.
+const PORTS: &str = "\
+apiVersion: authentication.maistra.io/v1
+kind: Policy
+metadata: {name: reviews, namespace: bookinfo}
+spec:
+  targets:
+  - name: reviews
+    ports: [{number: 80}]
+  peers:
+  - mtls: {}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: DestinationRule
+metadata:
+  name: reviews
+  namespace: bookinfo
+spec:
+  host: reviews
+  trafficPolicy:
+    portLevelSettings:
+    - port: {number: 80}
+      tls: {mode: ISTIO_MUTUAL}
 ";
 
 /// A namespace that is not.

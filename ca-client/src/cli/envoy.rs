@@ -115,12 +115,12 @@ pub(crate) struct PolicyOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
 
-    /// The workload's port, as portLevelMtls of a PeerAuthentication knows it; if it is not given, both that of --upstream and that
-    /// of --listen are looked for, and refused where they differ
+    /// The workload's port, as portLevelMtls knows it; if it is not given, that of --upstream and that of --listen are
+    /// looked for, and refused where they decide differently
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 
-    /// The port of the workload's service, as targets of a Policy and portLevelSettings of a DestinationRule know it; where they
+    /// The port of the workload's service, as targets of older policies and portLevelSettings know it; where they
     /// decide and it is not given, they are refused
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) service_port: Option<u16>,
@@ -243,7 +243,8 @@ After the address of a peer, with commas:
 
 Certificates come from the agent's SDS socket, or from its files: then two small files go to
 --secrets-dir, which must stay where they are. Paths are as Envoy will see them, and the
-agent's directory must be there when Envoy starts; certificates may come later.
+agent's directory must be there when Envoy starts; certificates may come later. A socket that
+serves several workloads knows each certificate by its SPIFFE ID: --identity asks for that one.
 
 Read of --policies: PeerAuthentication, Policy, MeshPolicy, ServiceMeshPolicy, DestinationRule.
 They are refused with file, line, rule and reason where they cannot be honoured or contradict
