@@ -198,6 +198,15 @@ def test_one_agents_socket_serves_each_sidecar_by_its_spiffe_id(sidecars, tmp_pa
     assert sorted(secrets.asked) == ["ROOTCA", "ROOTCA", CART, RATINGS]
 
 
+def test_an_agents_socket_knows_its_certificate_by_its_spiffe_id_too(sidecars, tmp_path):  # noqa: F811
+    application, port, mutual = Application(), free_port(), free_port()
+    sidecars.agent("ratings", "--sds-socket", tmp_path / "ratings.sock")
+    sidecars.envoy("--mtls", "strict", "--sds-socket", tmp_path / "ratings.sock", "--identity", RATINGS,
+                   "--listen", f"127.0.0.1:{port}", "--upstream", application.address)
+    sidecars.envoy(*sidecars.certs("cart"), "--outbound", f"127.0.0.1:{mutual}=127.0.0.1:{port},{RATINGS}")
+    assert isinstance(ask(mutual), dict)
+
+
 def test_a_sidecar_that_starts_before_its_agent_gets_the_first_certificate(sidecars, tmp_path):  # noqa: F811
     application, port, mutual, certs = Application(), free_port(), free_port(), tmp_path / "ratings"
     certs.mkdir()
