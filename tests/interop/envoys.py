@@ -137,8 +137,10 @@ class SecretServer:
 
     TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
-    def __init__(self, socket, out):
+    def __init__(self, socket, out, others=None):
+        """`default` is served from the directory `out`, and each name of `others` from its own."""
         self.out, self.asked = out, []
+        self.leaves = {"default": out, **(others or {})}
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
         stream = grpc.stream_stream_rpc_method_handler(self._stream)
         service = "envoy.service.secret.v3.SecretDiscoveryService"
@@ -148,16 +150,16 @@ class SecretServer:
 
     def _stream(self, requests, _context):
         for request in requests:
-            for name in (b"default", b"ROOTCA"):
+            for name in (*self.leaves, "ROOTCA"):
                 # Acknowledgements carry a nonce and get no answer.
                 if field(3, name) in request and b"nonce" not in request:
-                    self.asked.append(name.decode())
+                    self.asked.append(name)
                     secret = field(1, self.TYPE) + field(2, self._secret(name))
                     yield field(1, "1") + field(2, secret) + field(4, self.TYPE) + field(5, "nonce")
 
     def _secret(self, name):
-        source = lambda file: field(2, pathlib.Path(self.out, file).read_bytes())
-        if name == b"ROOTCA":
+        source = lambda file: field(2, pathlib.Path(self.leaves.get(name, self.out), file).read_bytes())
+        if name == "ROOTCA":
             return field(1, name) + field(4, field(1, source("root-cert.pem")))
         pair = field(1, source("cert-chain.pem")) + field(2, source("key.pem"))
         return field(1, name) + field(2, pair)

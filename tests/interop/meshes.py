@@ -111,9 +111,11 @@ class Pair:
         for workload in self.both:
             workload.start_agent()
 
-    def start_envoys(self, *flags):
+    def start_envoys(self, *flags, are_named=True):
+        """Each expects the other's SPIFFE ID, if they are named."""
         for one, other in (self.both, self.both[::-1]):
-            peer = f"127.0.0.1:{other.port},{spiffe(other.name)},service={other.name}.shop.svc.cluster.local"
+            whom = f",{spiffe(other.name)}" if are_named else ""
+            peer = f"127.0.0.1:{other.port}{whom},service={other.name}.shop.svc.cluster.local"
             one.describe("--listen", f"127.0.0.1:{one.port}", "--upstream", one.application.address,
                          "--outbound", f"127.0.0.1:{one.out}={peer}", *flags)
             one.start_envoy()

@@ -20,10 +20,18 @@ WANTED = int(os.environ.get("SIGNET_ENVOY_SERIALS", "500"))
 SPIFFE_ID = "spiffe://cluster.local/ns/shop/sa/cart"
 
 
+GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, and that was not given before: it may not be taken yet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def sds(out, name, body):

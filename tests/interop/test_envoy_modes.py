@@ -2,12 +2,15 @@
 
 import http.client
 import concurrent.futures
+import re
 import socket
 import ssl
+import subprocess
 
 import grpc
 import pytest
 
+from conftest import BIN
 from envoys import Application, SecretServer, Sidecars, ask, sidecars  # noqa: F401
 from peers import wait_for
 from test_envoy import free_port, shown_serial
@@ -27,7 +30,8 @@ spec:
     mode: STRICT
 """
 STRICT_NAMESPACE = STRICT_MESH.replace("istio-system", "shop")
-MUTUAL_RULE = """
+STRICT_WORKLOAD = STRICT_NAMESPACE.replace("spec:", "spec:\n  selector:\n    matchLabels:\n      app: ratings")
+MUTUAL_MESH = """
 apiVersion: networking.istio.io/v1alpha3
 kind: DestinationRule
 metadata:
@@ -36,8 +40,19 @@ metadata:
 spec:
   host: "*.local"
   trafficPolicy:
-    tls:
-      mode: ISTIO_MUTUAL
+   tls:
+    mode: ISTIO_MUTUAL
+"""
+MUTUAL_NAMESPACE = MUTUAL_MESH.replace("istio-system", "shop").replace("*.local", "*.shop.svc.cluster.local")
+MUTUAL_SERVICE = MUTUAL_NAMESPACE.replace("*.shop", "ratings.shop")
+OLDER_MESH = """
+apiVersion: "authentication.maistra.io/v1"
+kind: "ServiceMeshPolicy"
+metadata:
+  name: "default"
+spec:
+  peers:
+  - mtls: {}
 """
 OLDER_NAMESPACE = """
 apiVersion: "authentication.maistra.io/v1"
@@ -49,8 +64,11 @@ spec:
   peers:
   - mtls: {}
 """
+OLDER_SERVICE = OLDER_NAMESPACE.replace("spec:", "spec:\n  targets:\n  - name: ratings")
+OLDER_PORT = OLDER_SERVICE.replace("- name: ratings", "- name: ratings\n    ports:\n    - number: 9080")
 DISABLED = STRICT_NAMESPACE.replace("STRICT", "DISABLE")
 PERMISSIVE = STRICT_NAMESPACE.replace("STRICT", "PERMISSIVE")
+PLAIN_MESH = MUTUAL_MESH.replace("ISTIO_MUTUAL", "DISABLE")
 
 
 def nameless():
@@ -60,13 +78,13 @@ def nameless():
     return context
 
 
-def behaviour(sidecars, *inbound, protocol="http"):
-    """Whether a caller over mutual TLS, and one in plain text, reaches the application."""
+def behaviour(sidecars, *inbound, outbound=(), protocol="http"):
+    """Whether a caller over mutual TLS, and one in plain text, reaches the application; `outbound` is told to the former's sidecar."""
     application, port, mutual = Application(), free_port(), free_port()
     sidecars.envoy(*inbound, *sidecars.certs("ratings"), "--protocol", protocol,
                    "--listen", f"127.0.0.1:{port}", "--upstream", application.address)
-    sidecars.envoy(*sidecars.certs("cart"), "--protocol", protocol,
-                   "--outbound", f"127.0.0.1:{mutual}=127.0.0.1:{port},{RATINGS}")
+    sidecars.envoy(*sidecars.certs("cart"), "--protocol", protocol, *outbound,
+                   "--outbound", f"127.0.0.1:{mutual}=127.0.0.1:{port},{RATINGS},service=ratings.shop.svc.cluster.local")
     assert not isinstance(ask(port, tls=nameless()), dict), "a caller without a certificate came in over TLS"
     over_tls, plain = ask(mutual), ask(port, {"x-forwarded-client-cert": f"URI={CART}"})
     if isinstance(over_tls, dict) and protocol == "http":
@@ -86,19 +104,48 @@ def test_each_mode_lets_in_whom_it_should(sidecars, mode, protocol):  # noqa: F8
 
 
 @pytest.mark.parametrize(("mode", "policies"), [
-    ("strict", STRICT_MESH),
-    ("strict", STRICT_NAMESPACE),
-    ("strict", OLDER_NAMESPACE),
-    ("strict", STRICT_MESH + "---" + MUTUAL_RULE),
-    ("permissive", STRICT_MESH + "---" + PERMISSIVE),
-    ("disable", STRICT_MESH + "---" + DISABLED),
-    ("permissive", "# nothing at all\n"),
+    ("strict", [STRICT_MESH]),
+    ("strict", [STRICT_NAMESPACE]),
+    ("strict", [OLDER_NAMESPACE]),
+    ("permissive", [STRICT_MESH, PERMISSIVE]),
+    ("disable", [STRICT_MESH, DISABLED]),
+    ("permissive", ["# nothing at all\n"]),
 ])
 def test_the_policies_of_the_openshift_documents_mean_what_they_say(sidecars, tmp_path, mode, policies):  # noqa: F811
+    assert behaviour(sidecars, *of_ratings(tmp_path, policies)) == MODES[mode]
+
+
+@pytest.mark.parametrize("callers", [MUTUAL_MESH, MUTUAL_NAMESPACE, MUTUAL_SERVICE])
+@pytest.mark.parametrize("services", [
+    STRICT_MESH, STRICT_NAMESPACE, STRICT_WORKLOAD, OLDER_MESH, OLDER_NAMESPACE, OLDER_SERVICE, OLDER_PORT,
+])
+def test_each_pair_of_the_openshift_documents_holds_on_both_sides(sidecars, tmp_path, services, callers):  # noqa: F811
+    inbound = of_ratings(tmp_path, [services, callers])
+    outbound = ["--policies", inbound[1], "--namespace", "shop", "--labels", "app=cart"]
+    assert behaviour(sidecars, *inbound, outbound=outbound) == MODES["strict"]
+
+
+@pytest.mark.parametrize(("policies", "refusal"), [
+    ([STRICT_NAMESPACE, PLAIN_MESH], "strict-without-mtls"),
+    ([MUTUAL_MESH], "mtls-without-policy"),
+    ([STRICT_NAMESPACE.replace("shop", "bank"), MUTUAL_MESH], "mtls-without-policy"),
+    ([STRICT_NAMESPACE, DISABLED], "same-scope"),
+    ([DISABLED], "not-honoured"),
+])
+def test_what_cannot_be_meant_is_refused_to_the_caller_by_file_and_line(tmp_path, policies, refusal):
     path = tmp_path / "policies.yaml"
-    path.write_text(policies)
-    flags = ["--policies", path, "--namespace", "shop", "--labels", "app=ratings", "--service", "ratings"]
-    assert behaviour(sidecars, *flags) == MODES[mode]
+    path.write_text("---".join(policies))
+    run = subprocess.run([BIN / "ca-client", "envoy", "--policies", path, "--namespace", "shop", "--outbound",
+                          f"127.0.0.1:1=127.0.0.1:2,{RATINGS},service=ratings.shop.svc.cluster.local"], capture_output=True, text=True)
+    assert run.returncode == 3 and not run.stdout, run
+    assert re.search(rf"^  {path}:[0-9]+: {refusal}: ", run.stderr, re.MULTILINE), run.stderr
+
+
+def of_ratings(work, policies):
+    """The flags of ratings' sidecar in the mesh that has these policies."""
+    path = work / "policies.yaml"
+    path.write_text("---".join(policies))
+    return ["--policies", path, "--namespace", "shop", "--labels", "app=ratings", "--service", "ratings", "--service-port", "9080"]
 
 
 def test_a_peer_with_another_name_gets_no_request_and_no_caller_with_another_gets_in(sidecars):  # noqa: F811
@@ -137,6 +184,27 @@ def test_certificates_come_from_the_agents_socket(sidecars, tmp_path):  # noqa: 
     sidecars.envoy(*sidecars.certs("cart"), "--outbound", f"127.0.0.1:{mutual}=127.0.0.1:{port},{RATINGS}")
     assert isinstance(ask(mutual), dict)
     assert sorted(secrets.asked) == ["ROOTCA", "default"]
+
+
+def test_one_agents_socket_serves_each_sidecar_by_its_spiffe_id(sidecars, tmp_path):  # noqa: F811
+    application, port, out = Application(), free_port(), free_port()
+    agents = {RATINGS: sidecars.agent("ratings"), CART: sidecars.agent("cart")}
+    secrets = SecretServer(tmp_path / "sds.sock", agents[CART], agents)
+    shared = ["--sds-socket", tmp_path / "sds.sock"]
+    sidecars.envoy("--mtls", "strict", *shared, "--identity", RATINGS, "--allow", CART,
+                   "--listen", f"127.0.0.1:{port}", "--upstream", application.address)
+    sidecars.envoy(*shared, "--identity", CART, "--outbound", f"127.0.0.1:{out}=127.0.0.1:{port},{RATINGS}")
+    assert ask(out)["x-forwarded-client-cert"].endswith(f"URI={CART}")
+    assert sorted(secrets.asked) == ["ROOTCA", "ROOTCA", CART, RATINGS]
+
+
+def test_an_agents_socket_knows_its_certificate_by_its_spiffe_id_too(sidecars, tmp_path):  # noqa: F811
+    application, port, mutual = Application(), free_port(), free_port()
+    sidecars.agent("ratings", "--sds-socket", tmp_path / "ratings.sock")
+    sidecars.envoy("--mtls", "strict", "--sds-socket", tmp_path / "ratings.sock", "--identity", RATINGS,
+                   "--listen", f"127.0.0.1:{port}", "--upstream", application.address)
+    sidecars.envoy(*sidecars.certs("cart"), "--outbound", f"127.0.0.1:{mutual}=127.0.0.1:{port},{RATINGS}")
+    assert isinstance(ask(mutual), dict)
 
 
 def test_a_sidecar_that_starts_before_its_agent_gets_the_first_certificate(sidecars, tmp_path):  # noqa: F811

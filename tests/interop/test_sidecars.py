@@ -80,7 +80,8 @@ def test_each_mode_lets_in_whom_it_should_and_looks_so_from_outside(server, pair
     services = pair(server)
     path = tmp_path / "policies.yaml"
     path.write_text(policies(mode))
-    services.start_envoys("--policies", path, "--namespace", "shop", "--labels", "app=any", "--service", "any")
+    services.start_envoys("--policies", path, "--namespace", "shop", "--labels", "app=any", "--service", "any",
+                          are_named=mode != "disable")
     cart, ratings = services.both
     through = ask(cart.out)
     # In the mesh callers are told by the same policies: with DISABLE the way out is in plain text.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
@@ -238,6 +240,22 @@ fn a_command_line_that_leaves_something_open_is_refused() {
             way(&["--outbound", "0.0.0.0:15006=a:2,mtls=off"]),
             "two listeners at 0.0.0.0:15006",
         ),
+        (way(&["--identity", "cart"]), "spiffe://"),
+        (
+            way(&["--identity", "spiffe://td"]),
+            "names a trust domain and no workload",
+        ),
+        (
+            way(&[
+                "--identity",
+                "spiffe://td/a",
+                "--certs",
+                "c",
+                "--secrets-dir",
+                "s",
+            ]),
+            "--identity chooses among the certificates of an agent's socket, and --certs has one",
+        ),
         (
             [&STRICT[..], &["--sds-socket", &long]].concat(),
             "has 108 bytes, and a socket's path at most 107",
@@ -277,6 +295,122 @@ fn policies_that_cannot_be_read_are_no_policies() {
     }
 }
 
+#[test]
+fn ports_of_services_decide_only_when_they_are_said() {
+    let dir = in_dir(&[("p.yaml", PORTS)]);
+    let inbound = ["--listen", "0.0.0.0:1", "--upstream", "127.0.0.1:9080"];
+    let policies = ["--policies", "p.yaml", "--namespace", "bookinfo"];
+    let way_out = |port: &str| format!("127.0.0.1:2=127.0.0.1:9080,mtls=off,service=reviews{port}");
+    let (unsaid, plain, mutual) = (way_out(""), way_out(",port=81"), way_out(",port=80"));
+    let service = ["--service", "reviews"];
+    for (flags, code, answer) in [
+        (
+            vec![&service[..], &inbound],
+            3,
+            "p.yaml:9: undecided: Policy bookinfo/reviews may be for this workload: say --service-port",
+        ),
+        (
+            vec![&service, &inbound, &["--service-port", "80"]],
+            0,
+            "inbound 0.0.0.0:1: STRICT: port 80 of Policy bookinfo/reviews (p.yaml:9)",
+        ),
+        (
+            vec![&service, &inbound, &["--service-port", "9080"]],
+            0,
+            "inbound 0.0.0.0:1: PERMISSIVE: no policy says",
+        ),
+        (
+            vec![&["--outbound", &unsaid]],
+            3,
+            "p.yaml:20: undecided: DestinationRule bookinfo/reviews has other settings for single ports of reviews: say which is the service's with port=N in --outbound",
+        ),
+        (
+            vec![&["--outbound", &plain]],
+            0,
+            "outbound 127.0.0.1:2: plain text: --outbound",
+        ),
+        (
+            vec![&["--outbound", &mutual]],
+            3,
+            "p.yaml:21: not-honoured: DestinationRule bookinfo/reviews has ISTIO_MUTUAL, --outbound has mtls=off",
+        ),
+    ] {
+        let args = [&policies[..], &flags.concat()].concat();
+        let output = envoy(dir.path(), &args);
+        let said = stderr(&output);
+        assert!(said.contains(answer), "{args:?}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_path_that_no_settings_of_envoys_can_have_is_refused() {
+    let dir = in_dir(&[]);
+    let odd = OsStr::from_bytes(b"w\xe4g");
+    for flags in [
+        vec![OsStr::new("--sds-socket"), odd],
+        [
+            ["--certs".as_ref(), odd],
+            ["--secrets-dir".as_ref(), "s".as_ref()],
+        ]
+        .concat(),
+        [
+            ["--certs".as_ref(), "c".as_ref()],
+            ["--secrets-dir".as_ref(), odd],
+        ]
+        .concat(),
+    ] {
+        let mut command = Command::new(&binaries().ca_client);
+        command.arg("envoy").args(STRICT).args(&flags);
+        let output = command.current_dir(dir.path()).output().unwrap();
+        let said = stderr(&output);
+        assert!(said.contains("is not text in UTF-8"), "{flags:?}: {said}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    }
+}
+
+#[test]
+fn policies_in_a_file_whose_name_is_no_utf8_are_read_and_named() {
+    let dir = in_dir(&[]);
+    let odd = OsStr::from_bytes(b"mesh-\xe4.yaml");
+    std::fs::write(dir.path().join(odd), MESH).unwrap();
+    let mut command = Command::new(&binaries().ca_client);
+    command.args([
+        "envoy",
+        "--listen",
+        "0.0.0.0:1",
+        "--upstream",
+        "a:1",
+        "--policies",
+    ]);
+    let output = command.arg(odd).current_dir(dir.path()).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("(mesh-\u{fffd}.yaml:8)"), "{said}");
+}
+
+#[test]
+fn a_sidecar_may_ask_for_its_certificate_by_its_spiffe_id() {
+    let dir = in_dir(&[]);
+    let names = |more: &[&str]| {
+        let printed = bootstrap(dir.path(), &[&STRICT[..], more].concat());
+        let common = "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config/common_tls_context";
+        let at = |path: &str| {
+            let name = printed.pointer(&format!("{common}{path}/name"));
+            name.unwrap().as_str().unwrap().to_owned()
+        };
+        let leaf = at("/tls_certificate_sds_secret_configs/0");
+        (
+            leaf,
+            at("/combined_validation_context/validation_context_sds_secret_config"),
+        )
+    };
+    let both = |leaf: &str| (leaf.to_owned(), "ROOTCA".to_owned());
+    assert_eq!(names(&[]), both("default"));
+    let id = "spiffe://cluster.local/ns/shop/sa/cart";
+    assert_eq!(names(&["--identity", id]), both(id));
+}
+
 /// A mesh that is strict, and callers that are told so.
 const MESH: &str = "\
 apiVersion: security.istio.io/v1beta1
@@ -297,6 +431,31 @@ spec:
   host: \"*.local\"
   trafficPolicy:
     tls: {mode: ISTIO_MUTUAL}
+";
+
+/// One port of a service that is strict, and its callers that are told so.
+const PORTS: &str = "\
+apiVersion: authentication.maistra.io/v1
+kind: Policy
+metadata: {name: reviews, namespace: bookinfo}
+spec:
+  targets:
+  - name: reviews
+    ports: [{number: 80}]
+  peers:
+  - mtls: {}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: DestinationRule
+metadata:
+  name: reviews
+  namespace: bookinfo
+spec:
+  host: reviews
+  trafficPolicy:
+    portLevelSettings:
+    - port: {number: 80}
+      tls: {mode: ISTIO_MUTUAL}
 ";
 
 /// A namespace that is not.

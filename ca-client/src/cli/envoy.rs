@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ca_client::files::FileNames;
+use proto::spiffe::SpiffeId;
+use proto::spiffe::SpiffeIdError;
 use proto::spiffe::TrustDomain;
 
 use super::values;
@@ -57,6 +59,11 @@ pub(crate) struct EnvoyOptions {
     #[arg(long, value_name = "PATH", default_value = SDS_SOCKET, conflicts_with = "certs")]
     pub(crate) sds_socket: PathBuf,
 
+    /// The certificate to ask the agent's socket for, if it serves several workloads: its SPIFFE ID in place of 'default'; not with
+    /// --certs, which has one certificate
+    #[arg(long, value_name = "SPIFFE-ID", value_parser = identity)]
+    pub(crate) identity: Option<SpiffeId>,
+
     /// Take the agent's files (its --out) instead of its socket
     #[arg(long, value_name = "DIR", requires = "secrets_dir")]
     pub(crate) certs: Option<PathBuf>,
@@ -108,9 +115,15 @@ pub(crate) struct PolicyOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
 
-    /// The workload's port, as policies know it; the port of --upstream, if it is not given
+    /// The workload's port, as portLevelMtls knows it; if it is not given, that of --upstream and that of --listen are
+    /// looked for, and refused where they decide differently
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+
+    /// The port of the workload's service, as targets of older policies and portLevelSettings know it; where they
+    /// decide and it is not given, they are refused
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) service_port: Option<u16>,
 
     /// The namespace whose policies hold for the whole mesh
     #[arg(long, value_name = "NAME", default_value = "istio-system")]
@@ -140,6 +153,7 @@ impl PolicyOptions {
             ("--labels", !self.labels.is_empty()),
             ("--service", self.service.is_some()),
             ("--port", self.port.is_some()),
+            ("--service-port", self.service_port.is_some()),
         ];
         given
             .into_iter()
@@ -187,6 +201,16 @@ pub(crate) enum DocumentFormat {
     Json,
 }
 
+fn identity(text: &str) -> Result<SpiffeId, String> {
+    let id: SpiffeId = text
+        .parse()
+        .map_err(|error: SpiffeIdError| error.to_string())?;
+    match id.path() {
+        "" => Err("it names a trust domain and no workload".to_owned()),
+        _ => Ok(id),
+    }
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -213,12 +237,14 @@ Examples:
 After the address of a peer, with commas:
   spiffe://TD/PATH      who the peer must be (repeatable; /* at the end for all below)
   service=HOST          the name that a DestinationRule knows it by, if PEER is an address
+  port=N                the service's port, by which portLevelSettings of a DestinationRule know it
   mtls=on|off           overrides what would be taken as given where no DestinationRule says
   protocol=NAME         instead of --protocol
 
 Certificates come from the agent's SDS socket, or from its files: then two small files go to
 --secrets-dir, which must stay where they are. Paths are as Envoy will see them, and the
-agent's directory must be there when Envoy starts; certificates may come later.
+agent's directory must be there when Envoy starts; certificates may come later. A socket that
+serves several workloads knows each certificate by its SPIFFE ID: --identity asks for that one.
 
 Read of --policies: PeerAuthentication, Policy, MeshPolicy, ServiceMeshPolicy, DestinationRule.
 They are refused with file, line, rule and reason where they cannot be honoured or contradict

@@ -10,6 +10,11 @@ use crate::input::InputError;
 /// Why nothing was printed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnvoyError {
+    /// A name among many is asked for, where there is one certificate.
+    #[error(
+        "--identity chooses among the certificates of an agent's socket, and --certs has one: drop one of the two"
+    )]
+    IdentityOfFiles,
     /// The tree cannot be written as JSON.
     #[error("the bootstrap cannot be written as JSON")]
     Json {
@@ -37,6 +42,15 @@ pub(crate) enum EnvoyError {
         path: PathBuf,
         /// Where it ceases to be.
         source: std::string::FromUtf8Error,
+    },
+    /// Envoy could not be told of a path.
+    #[error(
+        "the path {} is not text in UTF-8, and Envoy's settings can have no other: use another path",
+        path.display()
+    )]
+    PathNotText {
+        /// The path.
+        path: PathBuf,
     },
     /// The bootstrap cannot be printed.
     #[error("the bootstrap cannot be printed")]
@@ -109,7 +123,9 @@ impl EnvoyError {
     pub(crate) fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::NoPeer { .. }
+            Self::IdentityOfFiles
+                | Self::NoPeer { .. }
+                | Self::PathNotText { .. }
                 | Self::SameListener { .. }
                 | Self::SocketPath { .. }
                 | Self::WithoutPolicies { .. }

@@ -10,11 +10,13 @@ mod plan;
 mod policy;
 mod secrets;
 mod sidecar;
+mod whole_path;
 mod wish;
 mod yaml;
 
 use std::io;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 pub(crate) use self::endpoint::Endpoint;
 pub(crate) use self::error::EnvoyError;
@@ -67,9 +69,9 @@ fn write_secrets(sidecar: &Sidecar) -> Result<(), EnvoyError> {
         return Ok(());
     };
     for (name, content) in secrets::files(certs, *names) {
-        let path = secrets.join(&name);
-        let fresh = secrets.join(format!(".{name}.new"));
-        std::fs::create_dir_all(secrets)
+        let path = PathBuf::from(secrets.join(&name));
+        let fresh = secrets.join(&format!(".{name}.new"));
+        std::fs::create_dir_all(secrets.as_str())
             .and_then(|()| std::fs::write(&fresh, format!("{content:#}\n")))
             .and_then(|()| std::fs::rename(&fresh, &path))
             .map_err(|source| EnvoyError::Write { path, source })?;

@@ -1,7 +1,6 @@
 //! How do flags and policies become one sidecar?
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use super::EnvoyError;
 use super::OutboundWish;
@@ -18,6 +17,7 @@ use super::sidecar::Outbound;
 use super::sidecar::Secrets;
 use super::sidecar::Security;
 use super::sidecar::Sidecar;
+use super::whole_path::WholePath;
 use crate::cli::EnvoyOptions;
 use crate::cli::PolicyOptions;
 
@@ -78,6 +78,7 @@ impl<'a> Planner<'a> {
                 labels: asked.labels.clone(),
                 service: asked.service.clone(),
                 ports,
+                service_port: asked.service_port,
             },
             notes: known.unwrap_or_default(),
         })
@@ -123,7 +124,7 @@ impl<'a> Planner<'a> {
                 .service
                 .as_deref()
                 .unwrap_or_else(|| wish.upstream.host()),
-            port: wish.upstream.port(),
+            service_port: wish.service_port,
             peers: &wish.peers,
             mtls: wish.mtls,
         };
@@ -178,23 +179,21 @@ fn namespace(asked: &PolicyOptions) -> String {
 
 /// Paths as Envoy will see them, wherever it is started.
 fn secrets(options: &EnvoyOptions) -> Result<Secrets, EnvoyError> {
-    let whole = |path: &Path| {
-        std::path::absolute(path).map_err(|source| EnvoyError::Write {
-            path: path.to_owned(),
-            source,
-        })
-    };
+    let identity = options.identity.clone();
     if let (Some(certs), Some(secrets)) = (&options.certs, &options.secrets_dir) {
-        return Ok(Secrets::Files {
-            certs: whole(certs)?,
-            names: options.names,
-            secrets: whole(secrets)?,
-        });
+        return match identity {
+            Some(_) => Err(EnvoyError::IdentityOfFiles),
+            None => Ok(Secrets::Files {
+                certs: WholePath::of(certs)?,
+                names: options.names,
+                secrets: WholePath::of(secrets)?,
+            }),
+        };
     }
-    let path = whole(&options.sds_socket)?;
-    match path.as_os_str().len() {
+    let path = WholePath::of(&options.sds_socket)?;
+    match path.as_str().len() {
         len if len > MAX_SOCKET_PATH => Err(EnvoyError::SocketPath { len }),
-        _ => Ok(Secrets::Socket(path)),
+        _ => Ok(Secrets::Socket { path, identity }),
     }
 }
 

@@ -1,13 +1,12 @@
 //! How does Envoy learn of new certificates? By SDS: from the agent's socket, or from files that it watches.
 
-use std::path::Path;
-
 use serde_json::Value;
 use serde_json::json;
 
 use ca_client::files::FileNames;
 
 use super::sidecar::Secrets;
+use super::whole_path::WholePath;
 
 /// The name of the leaf, its chain and its key, as Istio's agents have it.
 pub(crate) const LEAF: &str = "default";
@@ -16,10 +15,20 @@ pub(crate) const ROOTS: &str = "ROOTCA";
 /// The cluster that leads to the agent's socket.
 pub(crate) const SDS_CLUSTER: &str = "sds-grpc";
 
+/// The name by which the leaf is asked for.
+pub(crate) fn leaf(secrets: &Secrets) -> &str {
+    match secrets {
+        Secrets::Socket {
+            identity: Some(id), ..
+        } => id.as_str(),
+        Secrets::Socket { identity: None, .. } | Secrets::Files { .. } => LEAF,
+    }
+}
+
 /// What a TLS context says to get the secret `name`.
 pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
     let source = match secrets {
-        Secrets::Socket(_) => json!({"api_config_source": {
+        Secrets::Socket { .. } => json!({"api_config_source": {
             "api_type": "GRPC",
             "transport_api_version": "V3",
             "set_node_on_first_message_only": true,
@@ -31,8 +40,8 @@ pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
         }}),
         // Looked at again at each swap of the agent's files: Envoy gives up on files that were not there at its start.
         Secrets::Files { certs, secrets, .. } => json!({"path_config_source": {
-            "path": secrets.join(file_name(name)),
-            "watched_directory": {"path": certs},
+            "path": secrets.join(&file_name(name)),
+            "watched_directory": {"path": certs.as_str()},
         }}),
     };
     let mut config = json!({
@@ -48,7 +57,7 @@ pub(crate) fn reference(secrets: &Secrets, name: &str) -> Value {
 
 /// The cluster of the agent's socket, if it is used.
 pub(crate) fn cluster(secrets: &Secrets) -> Option<Value> {
-    let Secrets::Socket(path) = secrets else {
+    let Secrets::Socket { path, .. } = secrets else {
         return None;
     };
     Some(json!({
@@ -61,13 +70,13 @@ pub(crate) fn cluster(secrets: &Secrets) -> Option<Value> {
         }},
         "load_assignment": {
             "cluster_name": SDS_CLUSTER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": path}}}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": path.as_str()}}}}]}],
         },
     }))
 }
 
 /// The two files that say which of the agent's files make the secrets: name and content.
-pub(crate) fn files(certs: &Path, names: FileNames) -> [(String, Value); 2] {
+pub(crate) fn files(certs: &WholePath, names: FileNames) -> [(String, Value); 2] {
     let file = |name| json!({"filename": certs.join(name)});
     let leaf = json!({"tls_certificate": {
         "certificate_chain": file(names.chain()),

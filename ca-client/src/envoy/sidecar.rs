@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ca_client::files::FileNames;
+use proto::spiffe::SpiffeId;
 
 use super::endpoint::Endpoint;
 use super::peer::Peer;
+use super::whole_path::WholePath;
 
 /// One Envoy beside one workload.
 #[derive(Clone, Debug)]
@@ -104,15 +105,19 @@ pub(crate) enum Protocol {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Secrets {
     /// The agent's SDS server.
-    Socket(PathBuf),
+    Socket {
+        path: WholePath,
+        /// The certificate to be asked for; the agent's first, if none is named.
+        identity: Option<SpiffeId>,
+    },
     /// The agent's files, named by two small files that Envoy reads.
     Files {
         /// The agent's output directory.
-        certs: PathBuf,
+        certs: WholePath,
         /// How the files in it are called.
         names: FileNames,
         /// Where the two small files are.
-        secrets: PathBuf,
+        secrets: WholePath,
     },
 }
 

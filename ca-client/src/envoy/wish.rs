@@ -17,6 +17,8 @@ pub(crate) struct OutboundWish {
     pub(crate) peers: Vec<Peer>,
     /// The name that rules know it by, if it is not the host's.
     pub(crate) service: Option<String>,
+    /// The port that rules know it by.
+    pub(crate) service_port: Option<u16>,
     pub(crate) mtls: Option<bool>,
     pub(crate) protocol: Option<Protocol>,
 }
@@ -38,6 +40,7 @@ impl FromStr for OutboundWish {
                 .map_err(|error: super::endpoint::EndpointError| error.to_string())?,
             peers: Vec::new(),
             service: None,
+            service_port: None,
             mtls: None,
             protocol: None,
         };
@@ -60,18 +63,25 @@ impl OutboundWish {
         }
         match part.split_once('=') {
             Some(("service", name)) if is_name(name) => self.service = Some(name.to_owned()),
+            Some(("port", text)) => self.service_port = Some(port(text)?),
             Some(("mtls", "on")) => self.mtls = Some(true),
             Some(("mtls", "off")) => self.mtls = Some(false),
             Some(("protocol", "http")) => self.protocol = Some(Protocol::Http),
             Some(("protocol", "http2")) => self.protocol = Some(Protocol::Http2),
             Some(("protocol", "tcp")) => self.protocol = Some(Protocol::Tcp),
             _ => {
-                let known = "spiffe://…, service=HOST, mtls=on|off or protocol=http|http2|tcp";
+                let known =
+                    "spiffe://…, service=HOST, port=N, mtls=on|off or protocol=http|http2|tcp";
                 return Err(format!("expected {known}, not {part:?}"));
             }
         }
         Ok(())
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| format!("expected a port from 1 to 65535, not {text:?}"))
 }
 
 #[cfg(test)]
@@ -80,11 +90,12 @@ mod tests {
 
     #[test]
     fn a_way_out_names_its_peer() {
-        let text = "127.0.0.1:9080=ratings.bookinfo:15006,spiffe://td/a,spiffe://td/b/*,service=ratings,mtls=on,protocol=tcp";
+        let text = "127.0.0.1:9080=ratings.bookinfo:15006,spiffe://td/a,spiffe://td/b/*,service=ratings,port=9080,mtls=on,protocol=tcp";
         let wish: OutboundWish = text.parse().unwrap();
         assert_eq!(wish.upstream.to_string(), "ratings.bookinfo:15006");
         assert_eq!((wish.peers.len(), wish.mtls), (2, Some(true)));
         assert_eq!(wish.service.as_deref(), Some("ratings"));
+        assert_eq!(wish.service_port, Some(9080));
         assert_eq!(wish.protocol, Some(Protocol::Tcp));
     }
 
@@ -98,6 +109,8 @@ mod tests {
             "127.0.0.1:1=a:2,",
             "127.0.0.1:1=a:2,mtls=maybe",
             "127.0.0.1:1=a:2,service=",
+            "127.0.0.1:1=a:2,port=0",
+            "127.0.0.1:1=a:2,port=http",
             "127.0.0.1:1=a:2,spiffe://TD/a",
             "127.0.0.1:1=a:2,spiffe://td/a,mtls=off",
         ] {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::*;
 use crate::envoy::sidecar::Inbound;
@@ -7,6 +7,7 @@ use crate::envoy::sidecar::Outbound;
 use crate::envoy::sidecar::Protocol;
 use crate::envoy::sidecar::Secrets;
 use crate::envoy::sidecar::Security;
+use crate::envoy::whole_path::WholePath;
 
 fn with(mode: Mode, protocol: Protocol) -> Sidecar {
     Sidecar {
@@ -19,9 +20,16 @@ fn with(mode: Mode, protocol: Protocol) -> Sidecar {
             callers: vec!["spiffe://td/*".parse().unwrap()],
         }),
         outbound: vec![],
-        secrets: Secrets::Socket(PathBuf::from("/run/sds")),
+        secrets: socket_at("/run/sds"),
         max_connection_duration: Duration::from_millis(1500),
         admin: None,
+    }
+}
+
+fn socket_at(path: &str) -> Secrets {
+    Secrets::Socket {
+        path: WholePath::of(Path::new(path)).unwrap(),
+        identity: None,
     }
 }
 
@@ -145,7 +153,7 @@ fn every_connection_over_tls_has_an_end() {
 #[test]
 fn envoy_asks_for_secrets_again_within_seconds_when_the_agent_was_away() {
     for name in [secrets::LEAF, secrets::ROOTS] {
-        let printed = secrets::reference(&Secrets::Socket(PathBuf::from("/run/sds")), name);
+        let printed = secrets::reference(&socket_at("/run/sds"), name);
         let retried = printed.pointer(
             "/sds_config/api_config_source/grpc_services/0/envoy_grpc/retry_policy/retry_back_off",
         );

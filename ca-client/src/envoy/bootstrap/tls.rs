@@ -59,7 +59,7 @@ fn common(secrets: &Secrets, peers: &[Peer], alpn: &[&str]) -> Value {
             "cipher_suites": CIPHER_SUITES,
         },
         "alpn_protocols": alpn,
-        "tls_certificate_sds_secret_configs": [secrets::reference(secrets, secrets::LEAF)],
+        "tls_certificate_sds_secret_configs": [secrets::reference(secrets, secrets::leaf(secrets))],
         "combined_validation_context": {
             "default_validation_context": {"match_typed_subject_alt_names": names},
             "validation_context_sds_secret_config": secrets::reference(secrets, secrets::ROOTS),

@@ -2,7 +2,8 @@
 //!
 //! Which services a selector means is not known, so only what is certain is refused.
 
-use super::Decision;
+use std::collections::BTreeSet;
+
 use super::Policies;
 use super::authentication::Authentication;
 use super::authentication::Scope;
@@ -10,8 +11,6 @@ use super::destination_rule::ClientMode;
 use super::destination_rule::ClientTls;
 use super::destination_rule::DestinationRule;
 use super::host::Reach;
-use super::host::names_of;
-use super::inbound::Workload;
 use super::inbound::doubles;
 use super::refusal::Refusal;
 use super::refusal::RefusalRule;
@@ -19,12 +18,7 @@ use crate::envoy::sidecar::Mode;
 
 /// All contradictions among `policies`.
 pub(super) fn all(policies: &Policies) -> Vec<Refusal> {
-    let wide = |is_level: &dyn Fn(&Scope) -> bool| {
-        let all = policies.authentications.iter();
-        let of_level: Vec<&Authentication> = all.filter(|policy| is_level(&policy.scope)).collect();
-        doubles(&of_level)
-    };
-    let mut found = wide(&|scope| *scope == Scope::Mesh);
+    let mut found = of_one_scope(policies);
     for rule in &policies.rules {
         for word in spoken(rule) {
             found.extend(without_policy(policies, rule, word));
@@ -34,57 +28,28 @@ pub(super) fn all(policies: &Policies) -> Vec<Refusal> {
     found
 }
 
-impl Policies {
-    /// Whether callers of `workload`, which has `decided`, are told otherwise. Here selectors are known, so more is certain.
-    ///
-    /// # Errors
-    /// The rule that callers of its namespace go by, if it contradicts.
-    pub(crate) fn check_callers(
-        &self,
-        workload: &Workload,
-        decided: &Decision<Mode>,
-    ) -> Result<(), Vec<Refusal>> {
-        let Some(service) = &workload.service else {
-            return Ok(());
-        };
-        let names = names_of(service, &workload.namespace, &self.mesh.cluster_domain);
-        let caller = Workload {
-            namespace: workload.namespace.clone(),
-            ..Workload::default()
-        };
-        let Some(rule) = self.governing(&caller, &names, None)? else {
-            return Ok(());
-        };
-        let of_port = |port: &u16| rule.ports.iter().find(|(number, _)| number == port);
-        let level = workload.ports.iter().find_map(of_port);
-        let Some(tls) = level.map_or(rule.tls.as_ref(), |(_, tls)| tls.as_ref()) else {
-            return Ok(());
-        };
-        let id = match (decided.value, tls.mode) {
-            (Mode::Strict, ClientMode::Disable | ClientMode::Simple) => {
-                RefusalRule::StrictWithoutMtls
-            }
-            (Mode::Disable, ClientMode::IstioMutual) => RefusalRule::MtlsWithoutPolicy,
-            _ => return Ok(()),
-        };
-        let (title, mode) = (&rule.title, tls.mode.as_str());
-        let (mine, because) = (decided.value, &decided.because);
-        Err(vec![Refusal {
-            at: tls.place.clone(),
-            rule: id,
-            reason: format!(
-                "{title} has {mode} for callers, and this workload has {mine} by {because}"
-            ),
-        }])
+/// Policies of which one is lost, whatever workload is asked about.
+fn of_one_scope(policies: &Policies) -> Vec<Refusal> {
+    let all = || policies.authentications.iter();
+    let mut scopes: Vec<&Scope> = Vec::new();
+    for policy in all() {
+        if !scopes.contains(&&policy.scope) {
+            scopes.push(&policy.scope);
+        }
     }
+    let doubles_of = |scope: &&Scope| {
+        let with_it: Vec<&Authentication> = all().filter(|one| one.scope == **scope).collect();
+        doubles(&with_it)
+    };
+    scopes.iter().flat_map(doubles_of).collect()
 }
 
 /// What a rule says, and for which port, if not for all.
-type Word<'a> = (Option<u16>, &'a ClientTls);
+pub(super) type Word<'a> = (Option<u16>, &'a ClientTls);
 
 fn spoken(rule: &DestinationRule) -> impl Iterator<Item = Word<'_>> {
     let levels = rule.ports.iter();
-    let levels = levels.filter_map(|(port, tls)| Some((Some(*port), tls.as_ref()?)));
+    let levels = levels.filter_map(|level| Some((Some(level.port), level.tls.as_ref()?)));
     rule.tls.iter().map(|tls| (None, tls)).chain(levels)
 }
 
@@ -94,59 +59,105 @@ fn without_policy(
     rule: &DestinationRule,
     (port, tls): Word<'_>,
 ) -> Option<Refusal> {
-    // Who listens at a port of a wide rule is not known.
-    let may_be_other = |namespace: Option<&str>| {
-        let mut some = policies.authentications.iter().filter(|policy| {
-            policy.scope.is_within_namespace()
-                && namespace.is_none_or(|namespace| policy.scope.namespace() == Some(namespace))
-        });
-        some.any(|policy| modes(policy).any(Mode::takes_mtls))
-    };
     if tls.mode != ClientMode::IstioMutual {
         return None;
     }
-    let (base, whom, may_take) = match &rule.host.reach {
-        Reach::Mesh => {
-            let may_take = port.is_some() && may_be_other(None);
-            (of_mesh(policies), "the mesh".to_owned(), may_take)
-        }
-        Reach::Namespace(namespace) => {
-            let may_take = port.is_some() && may_be_other(Some(namespace));
-            (
-                of(policies, namespace),
-                format!("namespace {namespace}"),
-                may_take,
-            )
-        }
+    // Who listens at a port of a wide rule is not known.
+    let is_level = port.is_some();
+    match &rule.host.reach {
+        Reach::Mesh => match of_mesh(policies) {
+            Some((mode, _)) if mode.takes_mtls() => None,
+            Some(_) if is_level && !takers(policies).is_empty() => None,
+            Some((mode, because)) => Some(unpaired(rule, tls, &format!("{because} has {mode}"))),
+            // Of those that no policy is for, each is refused when it is asked about.
+            None if !takers(policies).is_empty() => None,
+            None => Some(unpaired(rule, tls, "no policy makes the mesh take it")),
+        },
+        Reach::Namespace(namespace) => policies.unmet(rule, (port, tls), namespace, None),
         Reach::Service { namespace, service } => {
-            let may_take = may_be_other(Some(namespace));
-            (
-                of(policies, namespace),
-                format!("{service} in {namespace}"),
-                may_take,
-            )
+            policies.unmet(rule, (port, tls), namespace, Some(service))
         }
-        Reach::Elsewhere => return None,
+        Reach::Elsewhere => None,
+    }
+}
+
+/// A note for each rule that has callers speak mutual TLS to more services than policies are for.
+pub(super) fn partly_paired(policies: &Policies) -> Vec<String> {
+    let namespaces: Vec<&str> = takers(policies).into_iter().collect();
+    let note = |rule: &DestinationRule| {
+        let mut words = spoken(rule);
+        let (_, tls) = words.find(|(_, tls)| tls.mode == ClientMode::IstioMutual)?;
+        let (all, some) = match &rule.host.reach {
+            Reach::Mesh if of_mesh(policies).is_none() => {
+                ("the whole mesh".to_owned(), namespaces.join(", "))
+            }
+            Reach::Namespace(namespace) if policies.base(namespace).is_none() => {
+                (format!("namespace {namespace}"), "parts of it".to_owned())
+            }
+            _ => return None,
+        };
+        let (place, title) = (&tls.place, &rule.title);
+        let does = format!("makes callers of {all} speak mutual TLS");
+        let then = "services that no policy is for are refused";
+        Some(format!(
+            "{place}: {title} {does}, and policies take it in {some} alone: {then}"
+        ))
     };
-    let seen = match base {
-        Some((mode, _)) if mode.takes_mtls() => return None,
-        _ if may_take => return None,
-        Some((mode, because)) => format!("{because} has {mode}"),
-        None => format!("no policy makes {whom} take it"),
-    };
+    policies.rules.iter().filter_map(note).collect()
+}
+
+/// Namespaces with a policy, of all or of some, that takes mutual TLS.
+fn takers(policies: &Policies) -> BTreeSet<&str> {
+    let all = policies.authentications.iter();
+    all.filter(|policy| modes(policy).any(Mode::takes_mtls))
+        .filter_map(|policy| policy.scope.namespace())
+        .collect()
+}
+
+impl Policies {
+    /// `rule` has callers of `service`, or of all of `namespace`, speak mutual TLS, and no policy makes it take that.
+    pub(super) fn unmet(
+        &self,
+        rule: &DestinationRule,
+        (port, tls): Word<'_>,
+        namespace: &str,
+        service: Option<&str>,
+    ) -> Option<Refusal> {
+        let base = self.base(namespace);
+        let is_for = |scope: &Scope| match (scope, service) {
+            (Scope::Service { service, .. }, Some(asked)) => service == asked,
+            _ => true,
+        };
+        let takes =
+            |policy: &Authentication| is_for(&policy.scope) && modes(policy).any(Mode::takes_mtls);
+        // Where all have a policy and some another one, a rule for all is wrong for the former.
+        let may_be_some = base.is_none() || port.is_some() || service.is_some();
+        if base.is_some_and(|(_, mode)| mode.takes_mtls())
+            || (may_be_some && within(self, namespace).any(takes))
+        {
+            return None;
+        }
+        let whom = service.map_or_else(
+            || format!("namespace {namespace}"),
+            |service| format!("{service} in {namespace}"),
+        );
+        let seen = base.map_or_else(
+            || format!("no policy makes {whom} take it"),
+            |(policy, mode)| format!("{} ({}) has {mode}", policy.title, policy.place),
+        );
+        Some(unpaired(rule, tls, &seen))
+    }
+}
+
+/// The refusal of a rule with which nothing is paired.
+pub(super) fn unpaired(rule: &DestinationRule, tls: &ClientTls, seen: &str) -> Refusal {
     let (title, mode) = (&rule.title, tls.mode.as_str());
     let fix = "add a PeerAuthentication with STRICT or PERMISSIVE";
-    Some(Refusal {
+    Refusal {
         at: tls.place.clone(),
         rule: RefusalRule::MtlsWithoutPolicy,
         reason: format!("{title} makes callers speak mutual TLS ({mode}), and {seen}: {fix}"),
-    })
-}
-
-fn of(policies: &Policies, namespace: &str) -> Option<(Mode, String)> {
-    policies
-        .base(namespace)
-        .map(|base| (base.value, base.because))
+    }
 }
 
 fn of_mesh(policies: &Policies) -> Option<(Mode, String)> {

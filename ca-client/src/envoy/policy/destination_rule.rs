@@ -1,6 +1,7 @@
 //! What do callers speak? `DestinationRule`, as far as TLS goes.
 
 use super::host::Host;
+use super::port_level::PortLevel;
 use super::reader::Fields;
 use super::reader::Reader;
 use super::reader::shown;
@@ -29,7 +30,7 @@ pub(crate) struct DestinationRule {
     /// For all ports that it does not name.
     pub(crate) tls: Option<ClientTls>,
     /// For single ports, in place of `tls`.
-    pub(crate) ports: Vec<(u16, Option<ClientTls>)>,
+    pub(crate) ports: Vec<PortLevel>,
     /// What keeps it from being honoured, should it be asked for.
     pub(crate) not_honoured: Vec<Refusal>,
 }
@@ -153,7 +154,10 @@ fn traffic_policy(reader: &mut Reader, rule: &mut DestinationRule, policy: &Node
             reader.port(text, number.line)
         });
         match number {
-            Some(port) => rule.ports.push((port, tls)),
+            Some(port) => {
+                let place = reader.place(level.line);
+                rule.ports.push(PortLevel { port, tls, place });
+            }
             None => {
                 let reason = "a port-level setting needs port.number".to_owned();
                 reader.refuse(level.line, RefusalRule::BadValue, reason);

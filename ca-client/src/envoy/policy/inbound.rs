@@ -14,8 +14,10 @@ pub(crate) struct Workload {
     pub(crate) namespace: String,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) service: Option<String>,
-    /// The ports by which policies may know it.
+    /// The ports by which a `PeerAuthentication` may know it.
     pub(crate) ports: Vec<u16>,
+    /// The port of its service, by which older policies and callers know it.
+    pub(crate) service_port: Option<u16>,
 }
 
 impl Workload {
@@ -44,6 +46,14 @@ impl Policies {
     /// # Errors
     /// Policies of one scope, and those of which cannot be told whether they are meant.
     pub(crate) fn inbound(&self, workload: &Workload) -> Result<Decision<Mode>, Vec<Refusal>> {
+        Ok(self.said(workload)?.unwrap_or_else(|| Decision {
+            value: Mode::Permissive,
+            because: "no policy says, which is permissive".to_owned(),
+        }))
+    }
+
+    /// The mode that a policy has for callers of `workload`, if any has one.
+    pub(super) fn said(&self, workload: &Workload) -> Result<Option<Decision<Mode>>, Vec<Refusal>> {
         let undecided: Vec<Refusal> = self
             .authentications
             .iter()
@@ -57,22 +67,19 @@ impl Policies {
             self.level(workload, |scope| matches!(scope, Scope::Namespace(_))),
             self.level(workload, |scope| *scope == Scope::Mesh),
         ];
-        let doubles: Vec<Refusal> = levels.iter().flat_map(|level| doubles(level)).collect();
+        // Of those with one scope none are left; different selectors may meet in one workload.
+        let [narrowest, ..] = &levels;
+        let doubles = doubles(narrowest);
         if !doubles.is_empty() {
             return Err(doubles);
         }
-        let [narrowest, ..] = &levels;
         if let Some(decision) = by_port(narrowest, workload)? {
-            return Ok(decision);
+            return Ok(Some(decision));
         }
-        let said = levels.iter().flatten().find_map(|policy| {
+        Ok(levels.iter().flatten().find_map(|policy| {
             let value = policy.mode?;
             let because = format!("{} ({})", policy.title, policy.place);
             Some(Decision { value, because })
-        });
-        Ok(said.unwrap_or_else(|| Decision {
-            value: Mode::Permissive,
-            because: "no policy says, which is permissive".to_owned(),
         }))
     }
 
@@ -95,8 +102,12 @@ fn by_port(
 ) -> Result<Option<Decision<Mode>>, Vec<Refusal>> {
     let mut found: Option<(Mode, u16, String)> = None;
     for policy in policies {
+        let known: &[u16] = match policy.is_older {
+            true => workload.service_port.as_slice(),
+            false => &workload.ports,
+        };
         for level in &policy.ports {
-            let Some(mode) = level.mode.filter(|_| workload.ports.contains(&level.port)) else {
+            let Some(mode) = level.mode.filter(|_| known.contains(&level.port)) else {
                 continue;
             };
             match &found {
@@ -121,16 +132,21 @@ fn by_port(
 
 /// A policy that may or may not be for the workload, as far as is known of it.
 fn undecided(policy: &Authentication, workload: &Workload) -> Option<Refusal> {
-    let (missing, flag) = match &policy.scope {
-        Scope::Workload { namespace, .. } if *namespace == workload.namespace => {
-            (workload.labels.is_empty(), "--labels")
-        }
-        Scope::Service { namespace, .. } if *namespace == workload.namespace => {
-            (workload.service.is_none(), "--service")
+    let is_near = policy.scope.namespace() == Some(workload.namespace.as_str());
+    let flag = match &policy.scope {
+        Scope::Workload { .. } if is_near && workload.labels.is_empty() => "--labels",
+        Scope::Service { .. } if is_near && workload.service.is_none() => "--service",
+        // Its ports are the service's, of which those of the workload tell nothing.
+        Scope::Service { .. }
+            if workload.is_in(&policy.scope)
+                && !policy.ports.is_empty()
+                && workload.service_port.is_none() =>
+        {
+            "--service-port"
         }
         _ => return None,
     };
-    missing.then(|| Refusal {
+    Some(Refusal {
         at: policy.place.clone(),
         rule: RefusalRule::Undecided,
         reason: format!("{} may be for this workload: say {flag}", policy.title),

@@ -1,12 +1,14 @@
 //! What do the mesh's own policies say? Files in, decisions or refusals out; nothing is read or printed here.
 
 mod authentication;
+mod callers;
 mod contradiction;
 mod destination_rule;
 mod host;
 mod inbound;
 mod older;
 mod outbound;
+mod port_level;
 mod reader;
 mod refusal;
 mod resource;
@@ -84,10 +86,12 @@ impl Policies {
         if refusals.is_empty() {
             refusals = contradiction::all(&policies);
         }
-        match refusals.is_empty() {
-            true => Ok(policies),
-            false => Err(refusals),
+        if !refusals.is_empty() {
+            return Err(refusals);
         }
+        let notes = contradiction::partly_paired(&policies);
+        policies.notes.extend(notes);
+        Ok(policies)
     }
 
     fn take(&mut self, reader: &mut Reader, node: &yaml::Node) {

@@ -2,12 +2,14 @@
 
 use super::Decision;
 use super::Policies;
+use super::authentication::Authentication;
 use super::authentication::Scope;
 use super::destination_rule::ClientMode;
 use super::destination_rule::ClientTls;
 use super::destination_rule::DestinationRule;
 use super::host;
 use super::inbound::Workload;
+use super::refusal::Place;
 use super::refusal::Refusal;
 use super::refusal::RefusalRule;
 use crate::envoy::peer::Peer;
@@ -19,7 +21,8 @@ use crate::envoy::sidecar::Security;
 pub(crate) struct Destination<'a> {
     /// The name that rules know it by.
     pub(crate) host: &'a str,
-    pub(crate) port: u16,
+    /// The port by which they know it, if that was said.
+    pub(crate) service_port: Option<u16>,
     /// Who it must be, if that was said.
     pub(crate) peers: &'a [Peer],
     /// Whether it is mutual TLS, if that was said.
@@ -44,8 +47,12 @@ impl Policies {
             if !rule.not_honoured.is_empty() {
                 return Err(rule.not_honoured.clone());
             }
-            if let Some(tls) = tls_for(rule, to.port) {
-                return by_rule(rule, tls, to);
+            if let Some(tls) = tls_for(rule, to)? {
+                let decision = by_rule(rule, tls, to)?;
+                return match self.unpaired_peer(rule, tls, service.as_ref()) {
+                    Some(refusal) => Err(vec![refusal]),
+                    None => Ok(decision),
+                };
             }
         }
         if let Some(is_mutual) = to.mtls {
@@ -61,6 +68,17 @@ impl Policies {
             });
         };
         self.automatic(namespace, to)
+    }
+
+    /// A rule for all of the mesh may be paired with a policy for some of it, and not for this peer.
+    fn unpaired_peer(
+        &self,
+        rule: &DestinationRule,
+        tls: &ClientTls,
+        service: Option<&(String, String)>,
+    ) -> Option<Refusal> {
+        let (service, namespace) = service.filter(|_| tls.mode == ClientMode::IstioMutual)?;
+        self.unmet(rule, (None, tls), namespace, Some(service))
     }
 
     /// The rule that holds: of the caller's namespace, else the service's, else the root; there the nearest host.
@@ -132,14 +150,16 @@ impl Policies {
             }]);
         }
         let base = self.base(namespace);
-        let is_mutual = base.as_ref().is_none_or(|base| base.value.takes_mtls());
+        let is_mutual = base.is_none_or(|(_, mode)| mode.takes_mtls());
+        if let Some((policy, mode)) = base.filter(|_| !is_mutual && !to.peers.is_empty()) {
+            let seen = format!("{} has {mode}", policy.title);
+            return Err(vec![nobody_proves(&policy.place, &seen)]);
+        }
         let because = base.map_or_else(
             || "no DestinationRule".to_owned(),
-            |base| {
-                format!(
-                    "no DestinationRule, and {} has {}",
-                    base.because, base.value
-                )
+            |(policy, mode)| {
+                let (title, place) = (&policy.title, &policy.place);
+                format!("no DestinationRule, and {title} ({place}) has {mode}")
             },
         );
         Ok(Decision {
@@ -149,16 +169,25 @@ impl Policies {
     }
 
     /// What holds for a namespace as a whole, if a policy says.
-    pub(super) fn base(&self, namespace: &str) -> Option<Decision<Mode>> {
+    pub(super) fn base(&self, namespace: &str) -> Option<(&Authentication, Mode)> {
         let of = |wanted: Scope| {
             let mut policies = self.authentications.iter();
             policies.find_map(|policy| {
-                let value = policy.mode.filter(|_| policy.scope == wanted)?;
-                let because = format!("{} ({})", policy.title, policy.place);
-                Some(Decision { value, because })
+                let mode = policy.mode.filter(|_| policy.scope == wanted)?;
+                Some((policy, mode))
             })
         };
         of(Scope::Namespace(namespace.to_owned())).or_else(|| of(Scope::Mesh))
+    }
+}
+
+/// Somebody said whom to authenticate, and something that nobody is to be.
+fn nobody_proves(place: &Place, seen: &str) -> Refusal {
+    let said = "--outbound names the peer's SPIFFE ID, which nobody proves in plain text";
+    Refusal {
+        at: place.clone(),
+        rule: RefusalRule::NotHonoured,
+        reason: format!("{seen}, and {said}: drop one of the two"),
     }
 }
 
@@ -186,6 +215,10 @@ fn by_rule(
             rule.title
         )));
     }
+    if !is_mutual && !to.peers.is_empty() {
+        let seen = format!("{} has {}", rule.title, tls.mode.as_str());
+        return Err(vec![nobody_proves(&tls.place, &seen)]);
+    }
     let mut peers = Vec::new();
     for name in &tls.names {
         let peer = name.parse().map_err(|error| {
@@ -212,10 +245,26 @@ fn by_rule(
     })
 }
 
-/// Settings of a port stand in for those of the whole host.
-fn tls_for(rule: &DestinationRule, port: u16) -> Option<&ClientTls> {
-    let level = rule.ports.iter().find(|(number, _)| *number == port);
-    level.map_or(rule.tls.as_ref(), |(_, tls)| tls.as_ref())
+/// What `rule` says for the peer's port, or for each that it may be.
+fn tls_for<'a>(
+    rule: &'a DestinationRule,
+    to: &Destination<'_>,
+) -> Result<Option<&'a ClientTls>, Vec<Refusal>> {
+    let answers = rule.answers(to.service_port);
+    let Some((first, others)) = answers.split_first() else {
+        return Ok(None);
+    };
+    match others.iter().find(|answer| !answer.is_same_as(first)) {
+        None => Ok(first.tls),
+        Some(answer) => Err(vec![Refusal {
+            at: answer.place.clone(),
+            rule: RefusalRule::Undecided,
+            reason: format!(
+                "{} has other settings for single ports of {}: say which is the service's with port=N in --outbound",
+                rule.title, to.host
+            ),
+        }]),
+    }
 }
 
 /// Whether `caller` is among those that `rule` is for.

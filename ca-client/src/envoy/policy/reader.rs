@@ -161,6 +161,8 @@ impl Reader {
                 found.push((label.key.clone(), value.to_owned()));
             }
         }
+        // In whatever order they are written, they select the same.
+        found.sort();
         found
     }
 }

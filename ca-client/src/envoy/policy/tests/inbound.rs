@@ -82,12 +82,12 @@ fn older_policies_have_the_same_scopes_and_say_it_by_peers() {
         (&target("{name: cart}"), Permissive, "(1.yaml:2)"),
         (&target("{name: till}"), Strict, "(0.yaml:2)"),
         (
-            &target("{name: cart, ports: [{number: 8080}]}"),
+            &target("{name: cart, ports: [{number: 80}]}"),
             Permissive,
-            "port 8080",
+            "port 80 of",
         ),
         (
-            &target("{name: cart, ports: [{number: 9090}]}"),
+            &target("{name: cart, ports: [{number: 8080}]}"),
             Strict,
             "(0.yaml:2)",
         ),
@@ -106,21 +106,24 @@ fn policies_of_one_scope_are_refused_with_both_lines() {
             "peer shop STRICT app=cart; peer shop PERMISSIVE app=cart",
             "1.yaml:3: same-scope: PeerAuthentication shop/PERMISSIVE and PeerAuthentication shop/STRICT (0.yaml:3) are for the same workload; Istio takes the older one: keep one",
         ),
-        (
-            &format!("peer shop STRICT app=cart; {TARGET}"),
-            "1.yaml:2: same-scope: Policy shop/p and PeerAuthentication shop/STRICT (0.yaml:3)",
-        ),
         (&format!("{TARGET}; {TARGET}"), "1.yaml:2: same-scope: "),
         (
             "peer shop STRICT; peer shop STRICT",
             "1.yaml:3: same-scope: ",
         ),
+        (
+            "peer istio-system STRICT; peer istio-system DISABLE",
+            "1.yaml:3: same-scope: ",
+        ),
     ] {
-        let seen = refused(world(short).unwrap().inbound(&cart()));
+        let seen = refused(world(short));
         assert!(seen.len() == 1 && seen[0].starts_with(answer), "{seen:#?}");
     }
-    let twice = refused(world("peer istio-system STRICT; peer istio-system DISABLE"));
-    assert!(twice[0].starts_with("1.yaml:3: same-scope: "), "{twice:?}");
+    let both = world(&format!("peer shop STRICT app=cart; {TARGET}")).unwrap();
+    let seen = refused(both.inbound(&cart()));
+    let answer =
+        "1.yaml:2: same-scope: Policy shop/p and PeerAuthentication shop/STRICT (0.yaml:3)";
+    assert!(seen.len() == 1 && seen[0].starts_with(answer), "{seen:#?}");
     let other_port = TARGET.replace("cart}", "cart, ports: [{number: 9090}]}");
     assert!(
         world(&format!("{TARGET}; {other_port}"))
@@ -162,4 +165,54 @@ fn a_policy_that_may_or_may_not_be_meant_asks_for_the_flag_that_says_so() {
             "0.yaml:2: undecided: port 15006 has STRICT, port 8080 has DISABLE: say which is the workload's with --port"
         ]
     );
+}
+
+#[test]
+fn policies_of_one_scope_are_refused_in_every_namespace() {
+    const TARGET: &str = "old Policy p targets: [{name: cart}], peers: [{mtls: {}}]";
+    let pairs = "selector: {matchLabels: {app: till, tier: one}},";
+    let turned = "selector: {matchLabels: {tier: one, app: till}},";
+    for documents in [
+        written("peer bank STRICT; peer bank DISABLE"),
+        written("peer bank STRICT app=till; peer bank DISABLE app=till"),
+        vec![
+            peer("bank", "STRICT", pairs),
+            peer("bank", "DISABLE", turned),
+        ],
+        written(&format!("{TARGET}; {TARGET}").replace("cart", "till")),
+        written("peer istio-system STRICT; old ServiceMeshPolicy default peers: []"),
+    ] {
+        let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
+        let seen = refused(read(&texts));
+        let is_first = seen[0].starts_with("1.yaml:") && seen[0].contains(": same-scope: ");
+        assert!(seen.len() == 1 && is_first, "{documents:?}: {seen:?}");
+    }
+    let apart = "peer bank STRICT app=till; peer bank STRICT app=cart; peer shop STRICT app=till";
+    assert!(world(apart).is_ok());
+}
+
+#[test]
+fn an_older_policys_ports_are_those_of_the_service() {
+    let short = "old Policy p targets: [{name: cart, ports: [{number: 8080}]}]";
+    let unknown = Workload {
+        service_port: None,
+        ..cart()
+    };
+    let policies = world(&format!("peer istio-system STRICT; {short}")).unwrap();
+    assert_eq!(
+        refused(policies.inbound(&unknown)),
+        ["1.yaml:1: undecided: Policy shop/p may be for this workload: say --service-port"]
+    );
+    assert_eq!(policies.inbound(&cart()).unwrap().value, Mode::Strict);
+    let at = Workload {
+        service_port: Some(8080),
+        ports: vec![80],
+        ..cart()
+    };
+    assert_eq!(policies.inbound(&at).unwrap().value, Mode::Disable);
+    let other = Workload {
+        service: Some("till".to_owned()),
+        ..unknown
+    };
+    assert_eq!(policies.inbound(&other).unwrap().value, Mode::Strict);
 }

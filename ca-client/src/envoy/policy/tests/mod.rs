@@ -34,6 +34,7 @@ fn cart() -> Workload {
         labels: vec![("app".to_owned(), "cart".to_owned())],
         service: Some("cart".to_owned()),
         ports: vec![8080, 15006],
+        service_port: Some(80),
     }
 }
 
@@ -135,7 +136,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Vec<Refusal>>) -> Vec<String> {
 fn till(mtls: Option<bool>) -> Destination<'static> {
     Destination {
         host: "till",
-        port: 9080,
+        service_port: Some(9080),
         peers: &[],
         mtls,
     }

@@ -129,3 +129,65 @@ fn a_rule_names_the_peer_and_the_name_asked_for() {
         "{seen:?}"
     );
 }
+
+#[test]
+fn a_port_level_setting_is_for_a_port_of_the_service() {
+    const HOST: &str = "tls: {mode: ISTIO_MUTUAL}, ";
+    let to = |service_port| Destination {
+        service_port,
+        ..till(None)
+    };
+    for (host, level, is_decided) in [
+        (HOST, "DISABLE", false),
+        ("", "DISABLE", false),
+        (HOST, "ISTIO_MUTUAL", true),
+        (HOST, "ISTIO_MUTUAL, sni: x", false),
+    ] {
+        let level =
+            format!("portLevelSettings: [{{port: {{number: 80}}, tls: {{mode: {level}}}}}]");
+        let short = format!("peer shop PERMISSIVE; rule till {{trafficPolicy: {{{host}{level}}}}}");
+        let policies = world(&short).unwrap();
+        match policies.outbound(&cart(), &to(None)) {
+            Ok(_) if is_decided => {}
+            seen @ Err(_) if !is_decided => assert_eq!(
+                refused(seen),
+                [
+                    "1.yaml:2: undecided: DestinationRule shop/r has other settings for single ports of till: say which is the service's with port=N in --outbound"
+                ]
+            ),
+            seen => panic!("{short}: {seen:?}"),
+        }
+        let mutual = policies.outbound(&cart(), &to(Some(81))).unwrap();
+        assert_ne!(mutual.value, Security::Plain, "{short}");
+        let at = policies.outbound(&cart(), &to(Some(80))).unwrap();
+        let is_plain = level.contains("DISABLE");
+        assert_eq!(at.value == Security::Plain, is_plain, "{short}");
+    }
+}
+
+#[test]
+fn a_peer_with_a_name_is_never_spoken_to_in_plain_text() {
+    let named = ["spiffe://td/till".parse().unwrap()];
+    let to = Destination {
+        peers: &named,
+        ..till(None)
+    };
+    for (short, answer) in [
+        (
+            "peer shop DISABLE",
+            "0.yaml:3: not-honoured: PeerAuthentication shop/DISABLE has DISABLE",
+        ),
+        (
+            "peer istio-system DISABLE",
+            "0.yaml:3: not-honoured: PeerAuthentication istio-system/DISABLE has DISABLE",
+        ),
+        (
+            "rule till DISABLE",
+            "0.yaml:3: not-honoured: DestinationRule shop/r has DISABLE",
+        ),
+    ] {
+        let seen = refused(world(short).unwrap().outbound(&cart(), &to));
+        let why = "and --outbound names the peer's SPIFFE ID, which nobody proves in plain text: drop one of the two";
+        assert_eq!(seen, [format!("{answer}, {why}")], "{short}");
+    }
+}
