@@ -36,7 +36,7 @@ class Workload:
         self.application = Application()
         self.port, self.out, self.admin = free_port(), free_port(), free_port()
         self.socket = self.work / "sds.sock"
-        self.agent = self.envoy = None
+        self.agent = self.envoy = self.identity = None
         self.parents, self.epoch = [], 0
         (self.work / "token").write_text(server.token(spiffe(name)))
         (self.work / "roots.pem").write_bytes(server.roots)
@@ -58,7 +58,8 @@ class Workload:
         self.agent.wait()
 
     def describe(self, *flags):
-        printed, _ = bootstrap("--sds-socket", self.socket, "--node", self.name, "--admin", f"127.0.0.1:{self.admin}", *flags)
+        named = ["--identity", self.identity] if self.identity else []
+        printed, _ = bootstrap("--sds-socket", self.socket, *named, "--node", self.name, "--admin", f"127.0.0.1:{self.admin}", *flags)
         (self.work / "envoy.json").write_text(json.dumps(printed))
 
     def start_envoy(self):
