@@ -99,8 +99,8 @@ def test_two_sidecars_have_their_own_names_from_one_agent_through_renewals_and_a
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be other users")
-def test_users_and_groups_are_given_what_the_rules_say(server, node):
-    agent = node(server, cart="uid=4001", ratings="uid=4002, gid=4242")
+def test_users_and_groups_are_given_what_the_rules_say(start, node):
+    agent = node(start(None, SHORT_LIVES), cart="uid=4001", ratings="uid=4002, gid=4242")
     table = [
         ((4001, 4001), spiffe("cart")),
         ((4002, 4002), spiffe("ratings")),
