@@ -5,8 +5,10 @@
 //! resets such a request before anybody sees it. `authority` replaces that one header as the bytes come in.
 
 mod authority;
+mod claim;
 mod fields;
 mod frames;
+mod hidden;
 mod listener;
 mod peer;
 mod place;
