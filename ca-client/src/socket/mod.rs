@@ -14,6 +14,7 @@ mod peer;
 mod place;
 #[cfg(test)]
 mod tests;
+mod unmapped;
 
 pub(crate) use listener::Host;
 pub(crate) use listener::MOST_CONNECTIONS;
@@ -21,3 +22,4 @@ pub(crate) use listener::run;
 pub(crate) use peer::Peer;
 pub use place::LocalSocket;
 pub use place::LocalSocketError;
+pub(crate) use unmapped::Unmapped;
