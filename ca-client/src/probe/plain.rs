@@ -57,11 +57,12 @@ pub enum Plain {
 impl Plain {
     /// Whether the refusal is nothing but a hang-up: so hangs up, too, who has nobody behind.
     pub(super) fn is_hang_up(&self) -> bool {
-        let how = match self {
-            Self::Refused { how } => how,
-            _ => return false,
-        };
-        matches!(how, Refusal::Closed | Refusal::Reset)
+        matches!(
+            self,
+            Self::Refused {
+                how: Refusal::Closed | Refusal::Reset
+            }
+        )
     }
 }
 

@@ -52,7 +52,7 @@ impl Hidden {
         let dir = OpenOptions::new()
             .read(true)
             .custom_flags(flags.bits().cast_signed())
-            .open(parent.unwrap_or(Path::new(".")))?;
+            .open(parent.unwrap_or_else(|| Path::new(".")))?;
         let mut hasher = DefaultHasher::new();
         socket.file_name().hash(&mut hasher);
         let name = format!(".{:016x}.new", hasher.finish());
