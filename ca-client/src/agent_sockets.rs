@@ -26,13 +26,15 @@ impl Sockets {
         let workload_api = options.workload_api_socket.as_ref().map(|path| {
             LocalSocket::new(path, options.workload_api_mode, options.workload_api_group)
         });
-        let sds = checked("--sds-socket", sds).await?;
-        let socket = checked("--workload-api-socket", workload_api).await?;
+        let sds = fitting(SDS, sds)?;
+        let socket = fitting(WORKLOAD_API, workload_api)?;
         if let (Some(sds), Some(socket)) = (&sds, &socket)
             && sds.path() == socket.path()
         {
             return Err(AgentError::SameSocket);
         }
+        claim(SDS, sds.as_ref()).await?;
+        claim(WORKLOAD_API, socket.as_ref()).await?;
         Ok(Self {
             sds,
             workload_api: socket,
@@ -40,16 +42,21 @@ impl Sockets {
     }
 }
 
-async fn checked(
+fn fitting(
     flag: &'static str,
     socket: Option<Result<LocalSocket, LocalSocketError>>,
 ) -> Result<Option<LocalSocket>, AgentError> {
-    let socket = socket
-        .transpose()
-        .map_err(|source| AgentError::Socket { flag, source })?;
-    if let Some(socket) = &socket {
-        let checked = socket.check().await;
-        checked.map_err(|source| AgentError::SocketInTheWay { flag, source })?;
-    }
-    Ok(socket)
+    let socket = socket.transpose();
+    socket.map_err(|source| AgentError::Socket { flag, source })
 }
+
+async fn claim(flag: &'static str, socket: Option<&LocalSocket>) -> Result<(), AgentError> {
+    let Some(socket) = socket else {
+        return Ok(());
+    };
+    let claimed = socket.claim().await;
+    claimed.map_err(|source| AgentError::SocketInTheWay { flag, source })
+}
+
+const SDS: &str = "--sds-socket";
+const WORKLOAD_API: &str = "--workload-api-socket";

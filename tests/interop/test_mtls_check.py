@@ -53,6 +53,15 @@ def echo():
     return {"filters": [{"name": "echo", "typed_config": {"@type": f"{TYPE}.filters.network.echo.v3.Echo"}}]}
 
 
+def nobody():
+    """A proxy to a service that is gone: Envoy hangs up before it says anything of TLS."""
+    config = {"@type": f"{TYPE}.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "in", "cluster": "gone"}
+    return {"filters": [{"name": "proxy", "typed_config": config}]}
+
+
+GONE = {"name": "gone", "connect_timeout": "1s", "type": "STATIC", "load_assignment": {"cluster_name": "gone"}}
+
+
 def listener(name, port, chains):
     inspector = {"@type": f"{TYPE}.filters.listener.tls_inspector.v3.TlsInspector"}
     return {"name": name, "filter_chains": chains, "listener_filters_timeout": "0s",
@@ -92,12 +101,16 @@ def test_the_three_modes_of_istio_are_told_apart(server, tmp_path):
         "strict-by-tls-alone": ("strict", [tls(cart) | echo()]),
         "permissive-http": ("permissive", [permissive | tls(cart) | http(), raw | http(), strict | echo()]),
         "permissive-tcp": ("permissive", [permissive | tls(cart) | echo(), raw | echo(), strict | echo()]),
+        "strict-gone": ("unknown", [strict | tls(cart) | nobody()]),
+        "permissive-gone": ("unknown", [permissive | tls(cart) | nobody(), raw | nobody(), strict | nobody()]),
+        "optional-gone": ("unknown", [strict | tls(
+            cart, require_client_certificate=False, disable_stateless_session_resumption=True) | nobody()]),
         "disabled-http": ("disabled", [http()]),
         "disabled-tcp": ("disabled", [echo()]),
     }
     ports = dict(zip(listeners, free_ports(len(listeners))))
     static = [listener(name, ports[name], chains) for name, (_, chains) in listeners.items()]
-    (tmp_path / "envoy.json").write_text(json.dumps({"static_resources": {"listeners": static}}))
+    (tmp_path / "envoy.json").write_text(json.dumps({"static_resources": {"listeners": static, "clusters": [GONE]}}))
     (tmp_path / "list").write_text("".join(f"127.0.0.1:{port} shop/{name}\n" for name, port in ports.items()))
     envoy = subprocess.Popen(
         [ENVOY, "-c", tmp_path / "envoy.json", "--disable-hot-restart", "--concurrency", "1", "-l", "error"])
@@ -112,7 +125,7 @@ def test_the_three_modes_of_istio_are_told_apart(server, tmp_path):
         seen = {target["name"]: target["mode"] for target in whole["targets"]}
         assert seen == {name: mode for name, (mode, _) in listeners.items()}, run.stdout
         assert run.returncode == 4
-        mtls = [target for target in whole["targets"] if target["mode"] != "disabled"]
+        mtls = [target for target in whole["targets"] if target["mode"] not in ("disabled", "unknown")]
         assert all(target["proved"] and target["spiffe_id"] == CART for target in mtls), mtls
         assert (whole["mesh"]["lock"], whole["mesh"]["insist_on_mtls_percent"]) == ("half", 50)
         print(subprocess.run(check, capture_output=True, text=True).stdout)

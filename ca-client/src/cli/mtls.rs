@@ -106,20 +106,27 @@ Examples:
 
 Each target gets up to four connections to one of its addresses, one after the other: plain
 text (a GET / of HTTP/1.1; HTTP/2 where that is hung up on), TLS without a certificate, and
-TLS with the one in --certs. Istio's protocols are offered. Nothing is said once TLS stands.
+TLS with the one in --certs; the last two again, three times in all, where the server asks for
+a certificate and hangs up. Istio's protocols are offered. Nothing is said once TLS stands.
 
   mode         lock    plain text    without a certificate   with one
   strict       closed  refused       refused                 good (not tried without --certs)
   permissive   half    taken         refused, or let in      good
   unproven     half    no answer     refused                 good
+                       not taken     hung up on              good
+                       hung up on    refused                 good, then hung up on
   optional     half    not taken     let in, though asked    good
   tls          open    not taken     let in, never asked
   disabled     open    taken         let in, never asked, or there is no TLS
   broken       broken  TLS is there, but its chain breaks a rule (see ca-client verify), it is
                        somebody else, or it does not take our certificate
+  undecided    none    not taken     hung up on              hung up on (not tried without
+                                     refused                 hung up on           --certs)
   unknown      none    neither plain text nor TLS is answered
   unreachable  none    nobody accepts a connection
 
+A hang-up is no refusal of a certificate: an alert is. So hangs up, too, a proxy whose service
+is gone: see that it runs, and look again.
 Plain text is taken if anything but a TLS alert comes back, also an HTTP error. A service that
 hangs up on HTTP without a word looks as if it refused plain text: use --plain-probe @FILE.
 Without a certificate (--roots alone) nobody can know whether a strict server would let us in.

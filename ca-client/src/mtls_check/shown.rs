@@ -163,9 +163,10 @@ struct ShownEnd<'a> {
 impl<'a> ShownEnd<'a> {
     fn of(secured: &'a Secured) -> Self {
         let (outcome, how) = match &secured.end {
-            End::Admitted => ("admitted", None),
+            End::Admitted => ("admitted", secured.hung_up.then_some("then hung up")),
             End::Alert(name) => ("alert", Some(name.as_str())),
             End::Closed => ("closed", None),
+            End::Reset => ("reset", None),
             End::NotTls => ("not-tls", None),
             End::Silent => ("unanswered", None),
             End::Failed(reason) => ("failed", Some(reason.as_str())),

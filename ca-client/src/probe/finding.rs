@@ -15,6 +15,8 @@ use super::Plain;
 use super::Secured;
 use super::Seen;
 use super::Unreachable;
+use super::callers::Callers;
+use super::callers::Ours;
 
 /// Who should be there.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +54,12 @@ impl Finding {
         let verdict = expected.verdict(seen.secured());
         let fault = fault(seen, verdict.as_ref(), expected);
         let callers = Callers::of(&seen.anonymous);
-        let mode = mode(callers, &seen.plain, fault.is_some());
-        let proved = seen.with_ours.as_ref().map(|ours| &ours.end) == Some(&End::Admitted);
+        let ours = Ours::of(seen.with_ours.as_ref());
+        let mode = mode(callers, ours, &seen.plain, fault.is_some());
         Self {
-            because: because(seen, callers, mode, fault, proved),
+            because: because(seen, callers, ours, mode, fault),
             mode,
-            proved,
+            proved: matches!(ours, Ours::Admitted | Ours::HungUp),
             verdict,
         }
     }
@@ -109,46 +111,24 @@ fn namespace(id: &SpiffeId) -> Option<&str> {
     (plain(namespace) && plain(account)).then_some(namespace)
 }
 
-/// Whom TLS lets in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Callers {
-    /// There is no TLS.
-    NoTls,
-    /// Everybody; no certificate is asked for.
-    Anyone,
-    /// Everybody; a certificate is asked for.
-    Asked,
-    /// Only who has a certificate.
-    Certified,
-    /// Nobody: the handshake does not get that far.
-    Nobody,
-}
-
-impl Callers {
-    fn of(anonymous: &Secured) -> Self {
-        match (&anonymous.end, anonymous.asked) {
-            _ if !anonymous.is_tls() => Self::NoTls,
-            (End::Admitted, true) => Self::Asked,
-            (End::Admitted, false) => Self::Anyone,
-            (End::Alert(_) | End::Closed, true) => Self::Certified,
-            _ => Self::Nobody,
-        }
-    }
-}
-
-fn mode(callers: Callers, plain: &Plain, faulty: bool) -> Mode {
+fn mode(callers: Callers, ours: Ours, plain: &Plain, faulty: bool) -> Mode {
     let taken = matches!(plain, Plain::Taken { .. });
     let refused = matches!(plain, Plain::Refused { .. });
-    match callers {
-        Callers::NoTls | Callers::Anyone if taken => Mode::Disabled,
-        Callers::NoTls => Mode::Unknown,
-        Callers::Anyone => Mode::Tls,
-        Callers::Nobody => Mode::Broken,
-        Callers::Asked | Callers::Certified if faulty => Mode::Broken,
-        Callers::Asked | Callers::Certified if taken => Mode::Permissive,
-        Callers::Asked => Mode::Optional,
-        Callers::Certified if refused => Mode::Strict,
-        Callers::Certified => Mode::Unproven,
+    match (callers, ours) {
+        (Callers::NoTls | Callers::Anyone, _) if taken => Mode::Disabled,
+        (Callers::NoTls, _) => Mode::Unknown,
+        (Callers::Anyone, _) => Mode::Tls,
+        (Callers::Nobody, _) => Mode::Broken,
+        _ if faulty => Mode::Broken,
+        (Callers::Unsaid, Ours::NotTried) if taken => Mode::Disabled,
+        (Callers::Unsaid, Ours::NotTried) | (_, Ours::Unsaid) => Mode::Undecided,
+        _ if taken => Mode::Permissive,
+        (Callers::Asked, _) => Mode::Optional,
+        (Callers::Unsaid, _) => Mode::Unproven,
+        // Nobody is behind: plain text may have been hung up on for that.
+        (Callers::Certified, Ours::HungUp) if plain.is_hang_up() => Mode::Unproven,
+        (Callers::Certified, _) if refused => Mode::Strict,
+        (Callers::Certified, _) => Mode::Unproven,
     }
 }
 
@@ -172,40 +152,65 @@ fn fault(seen: &Seen, verdict: Option<&Verdict>, expected: &Expected<'_>) -> Opt
             "it is of namespace {found}, expected {expected} (expected-namespace)"
         ));
     }
-    if Callers::of(&seen.anonymous) == Callers::Nobody {
+    let callers = Callers::of(&seen.anonymous);
+    if callers == Callers::Nobody {
         let how = ended(&seen.anonymous.end);
         return Some(format!("the TLS handshake fails: {how}"));
     }
-    match seen.with_ours.as_ref().map(|ours| &ours.end) {
-        None | Some(End::Admitted) => None,
-        Some(end) => Some(format!("it does not take our certificate: {}", ended(end))),
+    let ours = seen.with_ours.as_ref()?;
+    let others_are_served = callers == Callers::Asked || matches!(seen.plain, Plain::Taken { .. });
+    match Ours::of(Some(ours)) {
+        Ours::Refused => {}
+        Ours::Unsaid if others_are_served => {}
+        Ours::NotTried | Ours::Admitted | Ours::HungUp | Ours::Unsaid => return None,
     }
+    let how = ended(&ours.end);
+    Some(format!("it does not take our certificate: {how}"))
 }
 
-fn because(
-    seen: &Seen,
-    callers: Callers,
-    mode: Mode,
-    fault: Option<String>,
-    proved: bool,
-) -> String {
-    let tls = match callers {
-        Callers::NoTls => format!("no TLS: {}", ended(&seen.anonymous.end)),
-        Callers::Anyone => "TLS for everybody, no certificate is asked for".to_owned(),
-        Callers::Asked => "TLS also without a certificate, though one is asked for".to_owned(),
-        Callers::Certified if proved => "TLS only with a certificate".to_owned(),
-        Callers::Certified => {
-            "TLS only with a certificate (not tried with one: none was given)".to_owned()
-        }
-        Callers::Nobody => String::new(),
-    };
+fn because(seen: &Seen, callers: Callers, ours: Ours, mode: Mode, fault: Option<String>) -> String {
+    let tls = tls(seen, callers, ours);
     let plain = format!("plain text {}", seen.plain);
     let parts = match (mode, fault) {
         (Mode::Broken, Some(fault)) => vec![fault, plain],
         (Mode::Tls | Mode::Disabled, Some(fault)) => vec![plain, tls, fault],
         _ => vec![plain, tls],
     };
-    parts.join("; ")
+    let advice = match (mode, ours) {
+        (Mode::Undecided, _) => Some(NOBODY_BEHIND),
+        (Mode::Unproven, Ours::HungUp) if seen.plain.is_hang_up() => Some(NOBODY_BEHIND),
+        _ => None,
+    };
+    let parts = parts.iter().map(String::as_str).chain(advice);
+    parts.collect::<Vec<&str>>().join("; ")
+}
+
+fn tls(seen: &Seen, callers: Callers, ours: Ours) -> String {
+    let without = ended(&seen.anonymous.end);
+    match (callers, ours) {
+        (Callers::NoTls, _) => format!("no TLS: {without}"),
+        (Callers::Anyone, _) => "TLS for everybody, no certificate is asked for".to_owned(),
+        (Callers::Asked, _) => "TLS also without a certificate, though one is asked for".to_owned(),
+        (Callers::Certified, Ours::Admitted) => "TLS only with a certificate".to_owned(),
+        (Callers::Certified, Ours::HungUp) => {
+            "TLS only with a certificate, and then the server hangs up".to_owned()
+        }
+        (Callers::Certified, Ours::NotTried) => {
+            "TLS only with a certificate (not tried with one: none was given)".to_owned()
+        }
+        (Callers::Certified, _) => {
+            let with = seen.with_ours.as_ref().map(|ours| ended(&ours.end));
+            let with = with.unwrap_or_default();
+            format!("TLS only with a certificate, and not seen to take ours: {with}")
+        }
+        (Callers::Unsaid, Ours::Admitted | Ours::HungUp) => {
+            format!("TLS with a certificate; whether without one was not said: {without}")
+        }
+        (Callers::Unsaid, _) => {
+            format!("TLS asks for a certificate, and who gets in was not said: {without}")
+        }
+        (Callers::Nobody, _) => String::new(),
+    }
 }
 
 fn ended(end: &End) -> String {
@@ -213,8 +218,12 @@ fn ended(end: &End) -> String {
         End::Admitted => "no refusal".to_owned(),
         End::Alert(name) => format!("alert {name}"),
         End::Closed => "the server hangs up".to_owned(),
+        End::Reset => "the connection is broken".to_owned(),
         End::NotTls => "the answer is not TLS".to_owned(),
         End::Silent => "no answer".to_owned(),
         End::Failed(reason) | End::Incompatible(reason) => reason.clone(),
     }
 }
+
+/// What is likely where a server hangs up.
+const NOBODY_BEHIND: &str = "is the service behind it gone? see that it runs, and look again";

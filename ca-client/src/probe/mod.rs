@@ -3,6 +3,7 @@
 //! Each question goes on a connection of its own, all to one address. Nothing is decided here: [`Finding`] is, by what
 //! was seen, and no application data is ever sent over TLS.
 
+mod callers;
 mod finding;
 mod mode;
 mod plain;
@@ -70,9 +71,9 @@ impl Prober {
         let (stream, address) = self.reach(target).await?;
         let plain = plain::ask(stream, target, &self.plain, self.limit).await;
         let name = target.server_name();
-        let anonymous = self.shake(address, name, None).await;
+        let anonymous = self.ask(address, name, None).await;
         let with_ours = match &self.svid {
-            Some(svid) if anonymous.asked => Some(self.shake(address, name, Some(svid)).await),
+            Some(svid) if anonymous.asked => Some(self.ask(address, name, Some(svid)).await),
             _ => None,
         };
         Ok(Seen {
@@ -96,13 +97,13 @@ impl Prober {
         }
     }
 
-    async fn shake(
+    async fn ask(
         &self,
         address: SocketAddr,
         name: &ServerName<'static>,
         svid: Option<&Svid>,
     ) -> Secured {
-        secured::shake(address, name, svid, self.limit).await
+        secured::ask(address, name, svid, self.limit).await
     }
 }
 

@@ -12,16 +12,18 @@ pub enum Mode {
     Strict,
     /// Who shows a certificate, and plain text too.
     Permissive,
-    /// Who shows a certificate; whether plain text too could not be seen.
+    /// Who shows a certificate; whether others too could not be seen.
     Unproven,
     /// Everybody over TLS, with or without a certificate; no plain text.
     Optional,
     /// Everybody over TLS, and no certificate is ever asked for; no plain text.
     Tls,
-    /// Plain text, and no mTLS.
+    /// Plain text, and no mTLS that could be seen.
     Disabled,
     /// There is TLS, but a peer that verifies would not use it, or it would not let us.
     Broken,
+    /// There is TLS that asks for a certificate, and hangs up without saying why.
+    Undecided,
     /// Neither plain text nor TLS is answered.
     Unknown,
     /// Nobody accepts a connection.
@@ -40,6 +42,7 @@ impl Mode {
             Self::Tls => "tls",
             Self::Disabled => "disabled",
             Self::Broken => "broken",
+            Self::Undecided => "undecided",
             Self::Unknown => "unknown",
             Self::Unreachable => "unreachable",
         }
@@ -53,7 +56,7 @@ impl Mode {
             Self::Permissive | Self::Unproven | Self::Optional => Lock::Half,
             Self::Tls | Self::Disabled => Lock::Open,
             Self::Broken => Lock::Broken,
-            Self::Unknown | Self::Unreachable => Lock::None,
+            Self::Undecided | Self::Unknown | Self::Unreachable => Lock::None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Is plain text taken? Something is said that most services answer, and what comes back is told apart.
 //!
-//! Only an answer in plain text proves that it is taken, and only a hang-up or a TLS alert that it is not.
+//! Only an answer in plain text proves that it is taken, and only a hang-up or a TLS alert that it is not. A hang-up does
+//! so where mTLS is not hung up on too.
 
 use std::fmt;
 use std::io;
@@ -51,6 +52,18 @@ pub enum Plain {
     },
     /// Nothing was said.
     NotTried,
+}
+
+impl Plain {
+    /// Whether the refusal is nothing but a hang-up: so hangs up, too, who has nobody behind.
+    pub(super) fn is_hang_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                how: Refusal::Closed | Refusal::Reset
+            }
+        )
+    }
 }
 
 /// How a server tells that it takes no plain text.
@@ -107,13 +120,7 @@ pub(super) async fn ask(
         PlainProbe::Http => {
             let address = stream.peer_addr();
             let first = exchange(stream, &http_request(target), limit).await;
-            let hung_up = matches!(
-                first,
-                Plain::Refused {
-                    how: Refusal::Closed | Refusal::Reset
-                }
-            );
-            match (hung_up, address) {
+            match (first.is_hang_up(), address) {
                 (true, Ok(address)) => http2(address, limit).await.unwrap_or(first),
                 _ => first,
             }
@@ -128,11 +135,12 @@ fn http_request(target: &CaAddress) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The answer to HTTP/2, if there is one: gRPC servers hang up on HTTP/1.1.
+/// What comes of HTTP/2 unless it is hung up on too: gRPC servers hang up on HTTP/1.1, and who waits for more refuses
+/// nothing.
 async fn http2(address: SocketAddr, limit: Duration) -> Option<Plain> {
     let stream = timeout(limit, TcpStream::connect(address)).await.ok()?;
     let answer = exchange(stream.ok()?, HTTP2_PREFACE, limit).await;
-    matches!(answer, Plain::Taken { .. }).then_some(answer)
+    (!answer.is_hang_up()).then_some(answer)
 }
 
 async fn exchange(mut stream: TcpStream, said: &[u8], limit: Duration) -> Plain {

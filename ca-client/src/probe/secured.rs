@@ -2,6 +2,7 @@
 //!
 //! In TLS 1.3 the server's word on the client's certificate comes after the client's handshake is over (RFC 8446
 //! section 4.4.2.4), so we wait for it: a ticket says yes, an alert no. Without either we say goodbye and hear the rest.
+//! Who hangs up on his own says neither, and is asked again: what he said may have been overtaken by a reset.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ pub struct Secured {
     pub alpn: Option<String>,
     /// How it ended.
     pub end: End,
+    /// Whether the server let us in with our certificate and then hung up, though nothing was said to it.
+    pub hung_up: bool,
 }
 
 /// How a handshake ended.
@@ -48,6 +51,8 @@ pub enum End {
     Alert(String),
     /// The server hung up.
     Closed,
+    /// The server, or somebody between, broke the connection.
+    Reset,
     /// The server answered with something else than TLS.
     NotTls,
     /// Nothing came within the limit.
@@ -64,23 +69,50 @@ impl Secured {
     pub fn is_tls(&self) -> bool {
         self.chain.is_some() || matches!(self.end, End::Alert(_) | End::Incompatible(_))
     }
+
+    /// Whether it ended without a word on the certificate that was asked for.
+    fn may_say_more(&self) -> bool {
+        self.asked && matches!(self.end, End::Closed | End::Reset)
+    }
+}
+
+/// Shakes hands, and again where the server hangs up instead of saying what it makes of our certificate.
+pub(super) async fn ask(
+    address: SocketAddr,
+    name: &ServerName<'static>,
+    svid: Option<&Svid>,
+    limit: Duration,
+) -> Secured {
+    let first = shake(address, name, svid, limit).await;
+    for _ in 1..TRIES {
+        if !first.may_say_more() {
+            break;
+        }
+        let again = shake(address, name, svid, limit).await;
+        if again.asked && !again.may_say_more() {
+            return again;
+        }
+    }
+    first
 }
 
 /// Connects and shakes hands with whoever is there, showing `svid` if asked and if there is one.
-pub(super) async fn shake(
+async fn shake(
     address: SocketAddr,
     name: &ServerName<'static>,
     svid: Option<&Svid>,
     limit: Duration,
 ) -> Secured {
     let sight = Arc::new(Sight::default());
-    let (facts, end) = match connected(&sight, address, name, svid, limit).await {
+    let (facts, end, hung_up) = match connected(&sight, address, name, svid, limit).await {
         Ok(mut stream) => {
             let facts = Facts::of(&stream);
-            let end = admission(&mut stream, &sight, facts.version, limit).await;
-            (facts, end)
+            let (end, is_over) = admission(&mut stream, &sight, facts.version, limit).await;
+            let may_stay = svid.is_some() && end == End::Admitted && !is_over;
+            let hung_up = may_stay && hangs_up(&mut stream, PAUSE.min(limit)).await;
+            (facts, end, hung_up)
         }
-        Err(end) => (Facts::default(), end),
+        Err(end) => (Facts::default(), end, false),
     };
     Secured {
         chain: sight.chain.get().cloned(),
@@ -88,6 +120,7 @@ pub(super) async fn shake(
         version: facts.version.map(version),
         alpn: facts.alpn,
         end,
+        hung_up,
     }
 }
 
@@ -129,27 +162,33 @@ async fn connected(
     }
 }
 
-/// Waits for the server's word on what we showed.
+/// Waits for the server's word on what we showed; also answers whether that took our goodbye.
 async fn admission(
     stream: &mut TlsStream<TcpStream>,
     sight: &Sight,
     version: Option<ProtocolVersion>,
     limit: Duration,
-) -> End {
+) -> (End, bool) {
     // Before TLS 1.3 the server's Finished comes last: it has looked at everything.
     if !sight.asked() || version != Some(ProtocolVersion::TLSv1_3) {
-        return End::Admitted;
+        return (End::Admitted, false);
     }
-    if let Some(end) = word(stream, sight, PAUSE.min(limit)).await {
-        return end;
+    match word(stream, sight, PAUSE.min(limit)).await {
+        Some(end) => (end, false),
+        None => (after_goodbye(stream, sight, limit).await, true),
     }
-    // Who reads our goodbye has read our certificate before.
-    if let Err(error) = stream.shutdown().await {
-        return end_of(&error);
-    }
-    match word(stream, sight, limit).await {
-        Some(End::Closed) | None => End::Admitted,
-        Some(end) => end,
+}
+
+/// The server's word if it has none until we leave.
+async fn after_goodbye(stream: &mut TlsStream<TcpStream>, sight: &Sight, limit: Duration) -> End {
+    // What came before a reset can still be read after it.
+    let goodbye = stream.shutdown().await;
+    match (word(stream, sight, limit).await, goodbye) {
+        // Who reads our goodbye has read our certificate before.
+        (Some(End::Closed), Ok(())) => End::Admitted,
+        (Some(End::Closed), Err(error)) => end_of(&error),
+        (Some(end), _) => end,
+        (None, _) => End::Silent,
     }
 }
 
@@ -173,6 +212,15 @@ async fn word(stream: &mut TlsStream<TcpStream>, sight: &Sight, limit: Duration)
     }
 }
 
+/// Whether the server hangs up within `limit`.
+async fn hangs_up(stream: &mut TlsStream<TcpStream>, limit: Duration) -> bool {
+    let ending = async {
+        let mut heard = [0; 1024];
+        while stream.read(&mut heard).await.is_ok_and(|len| len > 0) {}
+    };
+    timeout(limit, ending).await.is_ok()
+}
+
 fn end_of(error: &io::Error) -> End {
     let inner = error.get_ref();
     match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -184,10 +232,10 @@ fn end_of(error: &io::Error) -> End {
         ) => End::NotTls,
         Some(other) => End::Incompatible(other.to_string()),
         None => match error.kind() {
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
+            io::ErrorKind::UnexpectedEof => End::Closed,
+            io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => End::Closed,
+            | io::ErrorKind::BrokenPipe => End::Reset,
             _ => End::Failed(error.to_string()),
         },
     }
@@ -217,6 +265,8 @@ fn version(version: ProtocolVersion) -> &'static str {
 
 /// How long a server has to refuse us before we say goodbye; who needs longer is heard afterwards.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How often a server is asked that hangs up without a word.
+const TRIES: usize = 3;
 
 #[cfg(test)]
 mod tests {

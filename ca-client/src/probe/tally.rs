@@ -34,14 +34,14 @@ impl Tally {
         *lock += 1;
     }
 
-    /// Closed only if every target is; the lock that all share; half for a mixture.
+    /// Closed only if every target is; the lock that all share which could be judged; half for a mixture.
     #[must_use]
     pub fn lock(&self) -> Lock {
         let all = |count: usize| count == self.targets;
         match () {
             () if all(self.none) => Lock::None,
             () if all(self.closed) => Lock::Closed,
-            () if all(self.broken) => Lock::Broken,
+            () if all(self.broken + self.none) => Lock::Broken,
             () if self.closed + self.half == 0 => Lock::Open,
             () => Lock::Half,
         }
@@ -93,6 +93,9 @@ mod tests {
             (vec![Mode::Disabled, Mode::Broken], Lock::Open),
             (vec![Mode::Disabled, Mode::Unknown], Lock::Open),
             (vec![Mode::Broken], Lock::Broken),
+            (vec![Mode::Broken, Mode::Undecided], Lock::Broken),
+            (vec![Mode::Strict, Mode::Undecided], Lock::Half),
+            (vec![Mode::Undecided], Lock::None),
             (vec![Mode::Unknown, Mode::Unreachable], Lock::None),
         ];
         for (modes, lock) in cases {

@@ -5,13 +5,16 @@
 //! resets such a request before anybody sees it. `authority` replaces that one header as the bytes come in.
 
 mod authority;
+mod claim;
 mod fields;
 mod frames;
+mod hidden;
 mod listener;
 mod peer;
 mod place;
 #[cfg(test)]
 mod tests;
+mod unmapped;
 
 pub(crate) use listener::Host;
 pub(crate) use listener::MOST_CONNECTIONS;
@@ -19,3 +22,4 @@ pub(crate) use listener::run;
 pub(crate) use peer::Peer;
 pub use place::LocalSocket;
 pub use place::LocalSocketError;
+pub(crate) use unmapped::Unmapped;

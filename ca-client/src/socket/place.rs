@@ -1,24 +1,29 @@
-//! Where is the socket, and whose is it? Bound out of sight, given its mode and group, and only then moved to where
-//! it is looked for, so that whoever finds it is answered.
+//! Where is the socket, and whose is it? Claimed, bound out of sight, given its mode and group, and only then moved to
+//! where it is looked for, so that whoever finds it is answered.
 
-use std::ffi::OsString;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::Permissions;
 use std::io;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use tokio::net::UnixListener;
 use tokio::net::UnixSocket;
 use tokio::net::UnixStream;
+
+use super::claim::Claim;
+use super::claim::ClaimError;
+use super::hidden::Hidden;
 
 /// A path for the socket that the system takes, and who may connect.
 #[derive(Clone, Debug)]
@@ -26,12 +31,27 @@ pub struct LocalSocket {
     path: PathBuf,
     mode: u32,
     gid: Option<u32>,
+    /// From [`LocalSocket::claim`] until it is bound.
+    claimed: Arc<Mutex<Option<Claim>>>,
 }
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalSocketError {
-    /// Another agent, or another program, answers there.
+    /// Another agent has it, or is about to.
+    #[error(
+        "{} is another agent's{}: it holds {}; stop that, or choose another path",
+        path.display(), process(*holder), lock.display()
+    )]
+    Held {
+        /// The socket's path.
+        path: PathBuf,
+        /// What it holds.
+        lock: PathBuf,
+        /// Its process, as it says.
+        holder: Option<u32>,
+    },
+    /// Another program answers there.
     #[error("{} is another program's: it takes connections; stop that, or choose another path", path.display())]
     InUse {
         /// The socket's path.
@@ -91,7 +111,13 @@ impl LocalSocket {
         if path.file_name().is_none() || !ends_in_a_name {
             return Err(LocalSocketError::NoName { path });
         }
-        Ok(Self { path, mode, gid })
+        let claimed = Arc::default();
+        Ok(Self {
+            path,
+            mode,
+            gid,
+            claimed,
+        })
     }
 
     /// Where it is.
@@ -100,11 +126,24 @@ impl LocalSocket {
         &self.path
     }
 
-    /// Whether we may have the path: nothing is there, or a socket that nobody answers on.
+    /// Whether we may have the path: no other agent has it, and nothing is there, or a socket that nobody answers on.
+    /// From now on no other agent gets it. What time may cure is left to the opening of the socket.
     ///
     /// # Errors
     /// Why not; nothing has changed.
-    pub async fn check(&self) -> Result<(), LocalSocketError> {
+    pub async fn claim(&self) -> Result<(), LocalSocketError> {
+        match Claim::take(&self.path) {
+            Ok(claim) => {
+                self.look().await?;
+                self.keep(Some(claim));
+                Ok(())
+            }
+            Err(ClaimError::System(_)) => self.look().await,
+            Err(held @ ClaimError::Held { .. }) => Err(self.refused(held)),
+        }
+    }
+
+    async fn look(&self) -> Result<(), LocalSocketError> {
         let path = self.path.clone();
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -119,28 +158,49 @@ impl LocalSocket {
 
     /// Opens it, in place of one that an earlier run left.
     pub(super) async fn bind(&self) -> Result<Bound, LocalSocketError> {
-        self.check().await?;
+        let claim = match self.keep(None) {
+            Some(claim) => claim,
+            None => self.take()?,
+        };
+        self.look().await?;
+        let hidden = Hidden::beside(&self.path).map_err(|source| self.failed("hide", source))?;
+        // What a run left that was killed; if it cannot be removed, binding says why.
+        hidden.remove();
+        match self.open(&hidden) {
+            Ok((listener, inode)) => Ok(Bound {
+                listener,
+                path: self.path.clone(),
+                inode,
+                _claim: claim,
+            }),
+            Err(error) => {
+                hidden.remove();
+                drop(claim);
+                Err(error)
+            }
+        }
+    }
+
+    fn take(&self) -> Result<Claim, LocalSocketError> {
         if let Some(dir) = self.path.parent().filter(|it| !it.as_os_str().is_empty()) {
             let mut builder = DirBuilder::new();
             let made = builder.recursive(true).mode(DIRECTORY_MODE).create(dir);
             made.map_err(|source| self.failed("make the directory of", source))?;
         }
-        let unseen = self.unseen();
-        if is_stale(&unseen).await {
-            // What a run left that was killed; if it cannot be removed, binding says why.
-            drop(fs::remove_file(&unseen));
-        }
-        let opened = self.open(&unseen);
-        if opened.is_err() {
-            drop(fs::remove_file(&unseen));
-        }
-        opened
+        Claim::take(&self.path).map_err(|error| self.refused(error))
     }
 
-    fn open(&self, unseen: &Path) -> Result<Bound, LocalSocketError> {
+    /// Answers what was kept before.
+    fn keep(&self, claim: Option<Claim>) -> Option<Claim> {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *claimed, claim)
+    }
+
+    fn open(&self, hidden: &Hidden) -> Result<(UnixListener, Inode), LocalSocketError> {
+        let unseen = hidden.path();
         let socket = UnixSocket::new_stream().map_err(|source| self.failed("open", source))?;
         socket
-            .bind(unseen)
+            .bind(hidden.address())
             .map_err(|source| self.failed("bind", source))?;
         // Nobody can connect before it listens.
         std::os::unix::fs::chown(unseen, None, self.gid)
@@ -153,20 +213,18 @@ impl LocalSocket {
         let inode =
             inode(unseen).ok_or_else(|| self.failed("look at", ErrorKind::NotFound.into()))?;
         fs::rename(unseen, &self.path).map_err(|source| self.failed("put in place", source))?;
-        Ok(Bound {
-            listener,
-            path: self.path.clone(),
-            inode,
-        })
+        Ok((listener, inode))
     }
 
-    /// A name beside it that is as long, and so within the limit.
-    fn unseen(&self) -> PathBuf {
-        let mut bytes = self.path.as_os_str().as_bytes().to_vec();
-        if let Some(last) = bytes.last_mut() {
-            *last = if *last == b'~' { b'-' } else { b'~' };
+    fn refused(&self, error: ClaimError) -> LocalSocketError {
+        match error {
+            ClaimError::Held { lock, holder } => LocalSocketError::Held {
+                path: self.path.clone(),
+                lock,
+                holder,
+            },
+            ClaimError::System(source) => self.failed("lock", source),
         }
-        PathBuf::from(OsString::from_vec(bytes))
     }
 
     fn failed(&self, what: &'static str, source: io::Error) -> LocalSocketError {
@@ -183,7 +241,9 @@ impl LocalSocket {
 pub(super) struct Bound {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    inode: (u64, u64),
+    inode: Inode,
+    /// Let go after the file is taken away.
+    _claim: Claim,
 }
 
 impl Bound {
@@ -202,7 +262,10 @@ impl Drop for Bound {
     }
 }
 
-fn inode(path: &Path) -> Option<(u64, u64)> {
+/// File system and number.
+type Inode = (u64, u64);
+
+fn inode(path: &Path) -> Option<Inode> {
     let found = fs::symlink_metadata(path).ok()?;
     Some((found.dev(), found.ino()))
 }
@@ -214,8 +277,12 @@ async fn is_stale(path: &Path) -> bool {
     is_socket && refused.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
+fn process(holder: Option<u32>) -> String {
+    holder.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
 /// `sun_path` without its end (`unix(7)`).
-const LONGEST_PATH: usize = 107;
+pub(super) const LONGEST_PATH: usize = 107;
 /// As Istio's agent makes it.
 const DIRECTORY_MODE: u32 = 0o750;
 const BACKLOG: u32 = 1024;

@@ -164,7 +164,7 @@ pub(crate) fn tls_or(
 }
 
 /// Shakes hands, and reads until the client has enough.
-fn handshake(config: &Arc<ServerConfig>, stream: TcpStream) -> Vec<u8> {
+pub(crate) fn handshake(config: &Arc<ServerConfig>, stream: TcpStream) -> Vec<u8> {
     let connection = ServerConnection::new(Arc::clone(config)).unwrap();
     let mut stream = StreamOwned::new(connection, stream);
     let mut heard = Vec::new();
@@ -177,7 +177,7 @@ pub(crate) fn http(answer: &'static str) -> SocketAddr {
     serve(move |stream| answer_http(stream, answer))
 }
 
-fn answer_http(mut stream: TcpStream, answer: &str) {
+pub(crate) fn answer_http(mut stream: TcpStream, answer: &str) {
     let mut request = [0; 1024];
     if stream.read(&mut request).is_ok_and(|len| len > 0) {
         let _gone = stream.write_all(answer.as_bytes());

@@ -10,6 +10,8 @@
 mod fronts;
 mod lists;
 mod pki;
+mod quitters;
+mod undecided;
 
 use std::fs;
 use std::io::Read as _;

@@ -14,6 +14,7 @@ use crate::agent::Status;
 use crate::readers::Statuses;
 use crate::roster::Roster;
 use crate::socket::Peer;
+use crate::socket::Unmapped;
 
 fn peer(uid: u32, gid: u32, pid: i32) -> Peer {
     Peer {
@@ -55,6 +56,28 @@ fn a_peer_is_allowed_by_its_user_or_its_group() {
     let rule = AllowRule::own_user_and_root();
     assert!(rule.allows(&peer(own, 9, 1)) && rule.allows(&peer(0, 9, 1)));
     assert!(!rule.allows(&peer(own + 12_345, own, 1)));
+}
+
+#[test]
+fn a_rule_that_names_everybody_without_a_number_is_refused_and_any_remains() {
+    let unmapped = Unmapped {
+        uid: Some(65534),
+        gid: Some(99),
+    };
+    for rule in ["uid=65534", "uid=1,gid=99", "gid=0, uid=65534"] {
+        let refused = AllowRule::read(rule, unmapped).unwrap_err().to_string();
+        assert!(refused.contains("does not map"), "{rule}: {refused}");
+        assert!(refused.contains("allow any"), "{rule}: {refused}");
+        let here = AllowRule::read(rule, Unmapped::default());
+        assert!(here.is_ok(), "{rule}: who is mapped has a number");
+    }
+    for rule in ["uid=99", "gid=65534", "any"] {
+        assert!(AllowRule::read(rule, unmapped).is_ok(), "{rule}");
+    }
+    let stranger = peer(65534, 99, 1);
+    let own = AllowRule::user_and_root(65534, unmapped);
+    assert!(!own.allows(&stranger) && own.allows(&peer(0, 0, 1)));
+    assert!(AllowRule::user_and_root(65534, Unmapped::default()).allows(&stranger));
 }
 
 #[test]
