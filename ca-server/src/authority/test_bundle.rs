@@ -120,10 +120,20 @@ impl TestBundle {
 
     /// A list `CA.crl` by `ca` that takes back the certificates `revoked`, and counts for `days`.
     pub(super) fn crl(&self, ca: &str, revoked: &[&str], days: u32) {
+        self.crl_with(ca, revoked, days, "keyid:always");
+    }
+
+    /// The same, naming its signer by `authority_key` as openssl's settings have it, or not at all where that is empty.
+    pub(super) fn crl_with(&self, ca: &str, revoked: &[&str], days: u32, authority_key: &str) {
+        let named = match authority_key {
+            "" => String::new(),
+            how => format!("authorityKeyIdentifier={how}\n"),
+        };
         self.write(
             "crl.cnf",
-            format!("[ca]\ndefault_ca=c\n[c]\ndatabase={ca}.index\ndefault_md=sha256\ncrl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid:always\n"),
+            format!("[ca]\ndefault_ca=c\n[c]\ndatabase={ca}.index\ndefault_md=sha256\ncrlnumber={ca}.number\ncrl_extensions=x\n[x]\n{named}"),
         );
+        self.write(&format!("{ca}.number"), "01");
         self.write(&format!("{ca}.index"), "");
         let by = format!("-config crl.cnf -cert {ca}.pem -keyfile {ca}.key");
         for name in revoked {

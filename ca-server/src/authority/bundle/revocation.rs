@@ -45,6 +45,10 @@ fn signer(crl: &Crl, cas: &[&Certificate]) -> Option<Finding> {
         return None;
     }
     let issuer = crl.issuer();
+    let mut signers = cas.iter().filter(|ca| crl.is_signed_by(ca));
+    if let Some(other) = signers.find_map(|ca| authority_key(crl, ca)) {
+        return Some(other);
+    }
     let Some(named) = cas.iter().find(|ca| crl.names(ca)) else {
         return Some(Finding::warning(
             CRL,
@@ -68,6 +72,20 @@ fn signer(crl: &Crl, cas: &[&Certificate]) -> Option<Finding> {
             "have it issued with keyUsage keyCertSign and cRLSign",
         ),
     })
+}
+
+fn authority_key(crl: &Crl, ca: &Certificate) -> Option<Finding> {
+    let mismatch = crl.mismatch(ca)?;
+    Some(Finding::error(
+        CRL,
+        "crl-authority-key",
+        format!(
+            "the list of {} names by its authorityKeyIdentifier a CA certificate that {mismatch}; the one here, {}, is another",
+            crl.issuer(),
+            ca.fingerprint()
+        ),
+        "have it made with the CA's certificate as it is in this bundle: to Envoy and OpenSSL it is as good as none",
+    ))
 }
 
 fn dates(crl: &Crl, now: SystemTime) -> Option<Finding> {

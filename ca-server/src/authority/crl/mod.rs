@@ -12,8 +12,11 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
+mod authority_key;
 mod published;
 
+use self::authority_key::AuthorityKey;
+pub use self::authority_key::Mismatch;
 pub use published::Published;
 pub use published::RevokedCa;
 pub use published::published;
@@ -27,6 +30,7 @@ pub struct Crl {
     issuer_der: Vec<u8>,
     this_update: SystemTime,
     next_update: SystemTime,
+    authority_key: AuthorityKey,
     /// Content octets of the serial numbers' INTEGERs.
     revoked: Vec<Vec<u8>>,
 }
@@ -59,6 +63,7 @@ impl Crl {
             issuer_der: parsed.tbs_cert_list.issuer.as_raw().to_vec(),
             this_update: time_of(parsed.last_update()),
             next_update: time_of(next_update),
+            authority_key: AuthorityKey::of(&parsed)?,
             revoked: revoked.map(|one| one.raw_serial().to_vec()).collect(),
         })
     }
@@ -99,13 +104,25 @@ impl Crl {
         self.issuer_der == ca.facts().subject_der
     }
 
-    /// Whether `ca` signed it, and may (RFC 5280 section 6.3.3 (f) and (g)).
+    /// Whether verifiers take it as the list of `ca`: that one signed it, and nothing in it says another.
     #[must_use]
     pub fn is_of(&self, ca: &Certificate) -> bool {
+        self.mismatch(ca).is_none() && self.is_signed_by(ca)
+    }
+
+    /// Whether `ca` signed it, and may (RFC 5280 section 6.3.3 (f) and (g)).
+    #[must_use]
+    pub fn is_signed_by(&self, ca: &Certificate) -> bool {
         let facts = ca.facts();
         self.names(ca)
             && facts.key_usage.is_none_or(|usage| usage.crl_sign)
             && chain::signature(&self.der, &facts.spki_der) == chain::Signature::Good
+    }
+
+    /// What it says of its signer's certificate, and is not so of `ca`.
+    #[must_use]
+    pub fn mismatch(&self, ca: &Certificate) -> Option<Mismatch> {
+        self.authority_key.mismatch(ca)
     }
 
     /// Whether it lists `certificate`, which its own issuer issued.
@@ -120,6 +137,9 @@ impl Crl {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrlError {
+    /// Which key signed it cannot be read.
+    #[error("its authorityKeyIdentifier cannot be read")]
+    AuthorityKey,
     /// It has an extension that verifiers must understand, and many do not.
     #[error(
         "it has the critical extension {oid}: give a complete list of one CA, not a part of one, a delta or an indirect one"

@@ -1,6 +1,7 @@
 //! Which lists a bundle may have, judged by openssl.
 
 use super::*;
+use crate::authority::Generation;
 use crate::authority::bundle;
 use crate::authority::bundle::Severity;
 use crate::authority::test_bundle::CA;
@@ -40,17 +41,26 @@ fn errors(made: &TestBundle) -> Vec<&'static str> {
 }
 
 fn openssl_accepts(made: &TestBundle, crls: &[Vec<u8>]) -> Result<String, String> {
+    let now = made.time_of("issuer");
+    let signer = bundle::load(&made.bundle(), now).unwrap().generation;
+    openssl_accepts_of(made, &signer, crls)
+}
+
+fn openssl_accepts_of(
+    made: &TestBundle,
+    signer: &Generation,
+    crls: &[Vec<u8>],
+) -> Result<String, String> {
     let pem: String = crls
         .iter()
         .map(|der| pem::encode(&pem::Pem::new("X509 CRL", der.as_slice())))
         .collect();
     made.write("judged.crl", pem);
     let now = made.time_of("issuer");
-    let signer = bundle::load(&made.bundle(), now).unwrap().generation;
     let at = now.duration_since(UNIX_EPOCH).unwrap().as_secs() + 60;
     let options = format!("-attime {at} -crl_check_all -CRLfile judged.crl");
-    let leaf = leaf(&signer, now);
-    made.openssl_accepts(&signer, &leaf, &["root"], &options)
+    let leaf = leaf(signer, now);
+    made.openssl_accepts(signer, &leaf, &["root"], &options)
 }
 
 #[test]
@@ -135,6 +145,81 @@ fn lists_that_would_break_somebody_keep_the_bundle_out() {
         assert_eq!(errors(&made), *expected, "{what}");
         let loaded = bundle::load(&made.bundle(), made.time_of("issuer"));
         assert!(loaded.is_err(), "{what}");
+    }
+}
+
+/// The extensions of a CA that calls its key something else.
+fn other_key_id() -> String {
+    let usual = "subjectKeyIdentifier=hash";
+    CA.replace(usual, "subjectKeyIdentifier=0102030405")
+}
+
+/// A list of the middle CA, made with a certificate for the same name and key that is not the one in the chain.
+fn put_list_of_a_twin(made: &TestBundle, twin: &str, authority_key: &str) {
+    let good = made.read("middle.pem");
+    made.sign_by("middle", "root", &format!("-sha256 -days {LONG}"), twin);
+    made.crl_with("middle", &[], 30, authority_key);
+    made.write("middle.pem", good);
+    put(made, &["issuer", "middle", "root"]);
+}
+
+#[test]
+fn a_list_that_names_another_authority_key_keeps_the_bundle_out_as_openssl_does() {
+    for (twin, authority_key, seen) in [
+        (
+            &*other_key_id(),
+            "keyid:always",
+            "has the key 01:02:03:04:05",
+        ),
+        (CA, "issuer:always", "has the serial number "),
+    ] {
+        let made = listed();
+        put_list_of_a_twin(&made, twin, authority_key);
+        let report = bundle::check(&made.bundle(), made.time_of("issuer"));
+        let found: Vec<_> = report.errors().collect();
+        let expected = ["crl-authority-key", "crl-of-each-ca"];
+        assert_eq!(errors(&made), expected, "{found:#?}");
+        assert!(found[0].seen.contains(seen), "{found:#?}");
+        assert!(bundle::load(&made.bundle(), made.time_of("issuer")).is_err());
+        let lists = ["issuer", "middle", "root"].map(|ca| made.read(&format!("{ca}.crl")));
+        let lists = pem::parse_many(lists.concat()).unwrap();
+        let lists: Vec<Vec<u8>> = lists.into_iter().map(pem::Pem::into_contents).collect();
+        made.remove("bundle/ca-crl.pem");
+        openssl_accepts(&made, &lists).unwrap_err();
+    }
+}
+
+#[test]
+fn two_certificates_of_one_ca_each_get_the_list_that_names_it() {
+    let made = listed();
+    let now = made.time_of("issuer");
+    let first = bundle::load(&made.bundle(), now).unwrap().generation;
+    let days = format!("-sha256 -days {LONG}");
+    made.sign_by("middle", "root", &days, &other_key_id());
+    made.ca("second", "middle", P256, CA);
+    for ca in ["second", "middle"] {
+        made.crl(ca, &[], 30);
+    }
+    made.istio("second", &["middle"], "root");
+    put(&made, &["second", "middle", "root"]);
+    let second = bundle::load(&made.bundle(), now).unwrap().generation;
+    let published = published(&[&first, &second]);
+    assert_eq!(published.covered.len(), 2);
+    for signer in [&first, &second] {
+        openssl_accepts_of(&made, signer, &published.crls).unwrap();
+    }
+}
+
+#[test]
+fn a_list_that_names_no_authority_key_or_the_right_one_in_full_is_good() {
+    for authority_key in ["", "keyid:always,issuer:always"] {
+        let made = listed();
+        made.crl_with("middle", &[], 30, authority_key);
+        put(&made, &["issuer", "middle", "root"]);
+        assert_eq!(errors(&made), [""; 0], "{authority_key}");
+        let now = made.time_of("issuer");
+        let signer = bundle::load(&made.bundle(), now).unwrap().generation;
+        openssl_accepts(&made, &published(&[&signer]).crls).unwrap();
     }
 }
 
