@@ -76,7 +76,7 @@ class Mesh:
         self.server = start(self.root_ca_dir, SHORT_LIVES)
         self.processes = {"ca-server": self.server.process}
 
-    def agent(self, name, *flags):
+    def agent(self, name, *flags, settle="200ms"):
         """A `ca-client agent` with a certificate; says where its files are."""
         work = self.work / name
         work.mkdir()
@@ -85,7 +85,7 @@ class Mesh:
         with open(work / "log", "wb") as log:
             self.processes[name] = subprocess.Popen(
                 [BIN / "ca-client", "agent", "--ca-addr", self.server.grpc_addr, "--ca-roots", "roots.pem",
-                 "--token-file", "token", "--out", "certs", "--ttl", "8s", "--settle", "200ms", *flags],
+                 "--token-file", "token", "--out", "certs", "--ttl", "8s", "--settle", settle, *flags],
                 cwd=work, stderr=log)
         wait_for(LIMIT, (work / "certs" / "..data").is_symlink, f"the first files of {name}")
         return work / "certs"
