@@ -9,9 +9,11 @@ from cryptography import x509
 from envoys import Application, ask
 from meshes import LIMIT, Workload
 from peers import wait_for
+from spiffe import TrustDomain, X509Source
 from stub_ca import StubCa
 from test_envoy import free_port
 from test_envoy_modes import nameless
+from test_spiffe_peers import Peer, knock
 
 
 class Door(http.server.ThreadingHTTPServer):
@@ -35,7 +37,10 @@ class Domains:
 
     def __init__(self, work):
         self.east, self.west = StubCa("east.test"), StubCa("west.test")
-        self.cart, self.ratings = Workload(self.east, work, "cart"), Workload(self.west, work, "ratings")
+        self.api = {name: work / f"{name}-api.sock" for name in ("cart", "ratings")}
+        self.cart, self.ratings = (
+            Workload(ca, work, name, ["--workload-api-socket", self.api[name]])
+            for ca, name in ((self.east, "cart"), (self.west, "ratings")))
         self.door, self.way_to_door = Door(), free_port()
         self.both = [(self.cart, self.east), (self.ratings, self.west)]
 
@@ -123,6 +128,24 @@ def test_a_service_is_held_against_the_root_of_the_trust_domain_that_it_names(do
         domains.door.show(signer.certs(tmp_path / str(number), named))
         # One that stands from before is not judged again.
         wait_for(LIMIT, lambda: isinstance(ask(domains.way_to_door), answer), f"what comes of {named} by {signer.domain}")
+
+
+def test_spiffes_libraries_get_the_roots_of_both_and_hold_each_against_its_own(domains, tmp_path):
+    east, west = domains.east, domains.west
+    domains.know_each_other()
+    with X509Source(socket_path=f"unix://{domains.api['cart']}") as source:
+        bundle = lambda ca: source.get_bundle_for_trust_domain(TrustDomain(ca.domain))
+        wait_for(LIMIT, lambda: bundle(west), "the roots of the other in Python")
+        assert [set(bundle(ca).x509_authorities) for ca in (east, west)] == [{ca.root.certificate} for ca in (east, west)]
+    peer = Peer("rust", domains.api["cart"], [east.spiffe("desk"), west.spiffe("desk")], tmp_path / "peer.log")
+    try:
+        for signer in (east, west):
+            for named in (east, west):
+                certs = signer.certs(tmp_path / f"{signer.domain}-{named.domain}", named.spiffe("desk"))
+                seen = knock(peer.port, certs)
+                assert seen == (named.spiffe("desk") if signer == named else ""), (signer.domain, named.domain)
+    finally:
+        peer.stop()
 
 
 def test_a_revocation_list_of_ours_counts_for_ours_alone(domains, tmp_path):
