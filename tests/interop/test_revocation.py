@@ -7,28 +7,31 @@ import socket
 import ssl
 import subprocess
 import time
+import urllib.request
 
 import pytest
 from conftest import BIN
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from envoys import ask
-from meshes import LIMIT, Pair, spiffe
+from meshes import LIMIT, Pair, Requests, spiffe
 from peers import Material, wait_for
 from test_envoy import ENVOY
 from test_envoy_modes import nameless
 from test_mtls_check import TYPE, fetch, free_ports, http, is_open, listener, tls
-from test_sidecars import make_bundle
+from test_sidecars import make_bundle, went_on
 
 OTHER_KEY = bytes(range(20))
+# Of certificates, in seconds, where a root is to go.
+LIFE = 12
 
 
 class Lists:
     """An operator's bundle, and lists of the two CAs of its chain."""
 
-    def __init__(self, work):
-        self.bundle = make_bundle(work, "acme")
-        root = work / "acme-root"
+    def __init__(self, work, name="acme"):
+        self.bundle = make_bundle(work, name)
+        root = work / f"{name}-root"
         self.signers = {"issuer": (self.bundle / "ca-cert.pem", self.bundle / "ca-key.pem"),
                         "root": (root / "root-cert.pem", root / "root-key.pem")}
 
@@ -236,3 +239,44 @@ def test_a_list_that_ends_stops_everybody_until_there_is_another_or_none(service
         wait_for(LIMIT, lambda: serial(services.cart.work / "certs") != was, "a renewal")
         lists.publish(remedy)
         wait_for(LIMIT, lambda: speak(services), "the remedy")
+
+
+def blocks(text):
+    return {"".join(block.split()) for block in text.split("-----END X509 CRL-----")}
+
+
+def served(server):
+    with urllib.request.urlopen(f"http://{server.http_addr}/ca-crl.pem") as answer:
+        return blocks(answer.read().decode())
+
+
+def has_moved(server, to):
+    status = json.loads(server.operator("rotate", "status", "--output", "json"))
+    return status["phase"] == "steady" and server.fetch_roots() == (to.bundle / "root-cert.pem").read_bytes()
+
+
+def test_a_new_root_comes_with_its_lists_and_no_request_fails(start, lists, tmp_path):
+    lists.publish(lists.make())
+    where, first = tmp_path / "cacerts", tmp_path / "acme"
+    where.symlink_to(first)
+    server = start(where, ["--reload-interval=1s", "--min-ttl=1s", f"--default-ttl={LIFE}s", f"--max-ttl={LIFE}s"])
+    pair = Pair(server, tmp_path, ["--ttl", f"{LIFE}s"])
+    try:
+        pair.start_agents()
+        pair.start_envoys("--mtls", "strict", "--max-connection-duration", "1s")
+        wait_for(LIMIT, lambda: speak(pair), "the first requests")
+        traffic = Requests(pair)
+        try:
+            went_on(traffic)
+            second = Lists(tmp_path, "second")
+            second.publish(second.make())
+            (tmp_path / "next").symlink_to(second.bundle)
+            (tmp_path / "next").rename(where)
+            wait_for(LIMIT + LIFE, lambda: traffic.failed or has_moved(server, second), "the new root alone")
+            went_on(traffic)
+        finally:
+            traffic.stop()
+        assert not traffic.failed, "\n".join(traffic.failed[:20])
+        assert served(server) == blocks((second.bundle / "ca-crl.pem").read_text())
+    finally:
+        pair.stop()
