@@ -90,7 +90,7 @@ async fn greet(stream: TcpStream, acceptor: &TlsAcceptor) -> Result<(), Failure>
     let seen = spiffe_id(&leaf)?;
     stream.write_all(format!("{seen}\n").as_bytes()).await?;
     // The other side has read it when it closes.
-    stream.read(&mut [0]).await?;
+    stream.read_to_end(&mut Vec::new()).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Which key does a list say that it is signed with? (RFC 5280 section 5.2.1)
 //!
-//! OpenSSL and BoringSSL use a list only with a CA certificate that is all that this extension says. A list of the right
+//! OpenSSL and Envoy use a list only with a CA certificate that is all that this extension says. A list of the right
 //! key that says another thing is as good as none to them, so that they refuse everybody.
 
 use std::fmt;
