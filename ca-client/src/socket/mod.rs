@@ -1,5 +1,5 @@
 //! How do others on this machine reach the agent? Unix sockets with HTTP/2 on them: where they are ([`LocalSocket`]), who
-//! connects (`Peer`), and what each peer may cost. What is served there is a `Host`'s business.
+//! connects (`Peer`), and what each peer may cost (`Room`). What is served there is a `Host`'s business.
 //!
 //! gRPC's C core sends the socket's path as `:authority`, percent-encoded, which is none (RFC 3986 section 3.2): h2
 //! resets such a request before anybody sees it. `authority` replaces that one header as the bytes come in.
@@ -10,6 +10,7 @@ mod frames;
 mod listener;
 mod peer;
 mod place;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -19,3 +20,7 @@ pub(crate) use listener::run;
 pub(crate) use peer::Peer;
 pub use place::LocalSocket;
 pub use place::LocalSocketError;
+pub(crate) use room::Limits;
+pub(crate) use room::Party;
+pub(crate) use room::Place;
+pub(crate) use room::Room;

@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 use super::allow::AllowRule;
 use super::report::Report;
-use super::visitors::Place;
 use super::visitors::Visitors;
 use crate::agent::Status;
 use crate::socket::Peer;
+use crate::socket::Place;
 
 fn peer(uid: u32, gid: u32, pid: i32) -> Peer {
     Peer {
