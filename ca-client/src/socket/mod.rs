@@ -7,6 +7,7 @@
 mod authority;
 mod fields;
 mod frames;
+mod hang_up;
 mod listener;
 mod peer;
 mod place;
@@ -14,6 +15,7 @@ mod room;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use hang_up::HangUp;
 pub(crate) use listener::Host;
 pub(crate) use listener::MOST_CONNECTIONS;
 pub(crate) use listener::run;

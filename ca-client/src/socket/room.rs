@@ -1,4 +1,5 @@
-//! How much of a room does each take? No process, and nobody who is refused, can take it all.
+//! How much of a room does each take? No process, and nobody who is refused, can take it all. What a room has may be
+//! places, or octets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,11 +8,24 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use tokio::sync::watch;
+
+use super::peer::Peer;
+
 /// Those who share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Party {
     Refused,
-    Process(Option<i32>),
+    Process(i32),
+    /// All processes of one that are not to be told apart, being outside our namespace.
+    User(u32),
+}
+
+impl Party {
+    /// Of one who is not refused.
+    pub(crate) fn of(peer: &Peer) -> Self {
+        peer.pid.map_or(Self::User(peer.uid), Self::Process)
+    }
 }
 
 /// Places, and who has them.
@@ -19,13 +33,14 @@ pub(crate) struct Room {
     limits: Limits,
     taken: Mutex<BTreeMap<Party, usize>>,
     tell: Box<dyn Fn(usize) + Send + Sync>,
+    freed: watch::Sender<()>,
 }
 
-/// Places for all, and for each party.
+/// How much there is in all, and for each party.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) all: usize,
-    pub(crate) of_a_process: usize,
+    pub(crate) of_a_party: usize,
     pub(crate) of_the_refused: usize,
 }
 
@@ -40,28 +55,43 @@ impl Room {
             limits,
             taken: Mutex::default(),
             tell: Box::new(tell),
+            freed: watch::Sender::new(()),
         }
     }
 
     /// A place; `None` where the party has too many, or all have.
     pub(crate) fn take(self: &Arc<Self>, party: Party) -> Option<Place> {
-        let mut taken = self.taken();
-        let limit = match party {
-            Party::Refused => self.limits.of_the_refused,
-            Party::Process(_) => self.limits.of_a_process,
-        };
-        let all: usize = taken.values().sum();
-        let of_it = taken.get(&party).copied().unwrap_or(0);
-        if all >= self.limits.all || of_it >= limit {
-            return None;
-        }
-        taken.insert(party, of_it + 1);
-        (self.tell)(all + 1);
-        drop(taken);
-        Some(Place {
+        self.take_many(party, 1)
+    }
+
+    /// As many at once.
+    pub(crate) fn take_many(self: &Arc<Self>, party: Party, amount: usize) -> Option<Place> {
+        let mut place = Place {
             room: Arc::clone(self),
             party,
-        })
+            amount: 0,
+        };
+        place.resize(amount).then_some(place)
+    }
+
+    /// As many at once, as soon as there are; who wants more than its share gets that.
+    pub(crate) async fn wait_for(self: &Arc<Self>, party: Party, amount: usize) -> Place {
+        let amount = amount.min(self.limit(party));
+        let mut freed = self.freed.subscribe();
+        loop {
+            if let Some(place) = self.take_many(party, amount) {
+                return place;
+            }
+            // The sender is ours, and so is there.
+            drop(freed.changed().await);
+        }
+    }
+
+    fn limit(&self, party: Party) -> usize {
+        match party {
+            Party::Refused => self.limits.of_the_refused,
+            Party::Process(_) | Party::User(_) => self.limits.of_a_party,
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeMap<Party, usize>> {
@@ -78,20 +108,42 @@ impl fmt::Debug for Room {
     }
 }
 
-/// Given back when dropped.
+/// One place or many, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     room: Arc<Room>,
     party: Party,
+    amount: usize,
+}
+
+impl Place {
+    /// Whether it is of this size from now on; else it is as it was.
+    pub(crate) fn resize(&mut self, amount: usize) -> bool {
+        let mut taken = self.room.taken();
+        let of_it = taken.get(&self.party).copied().unwrap_or(0);
+        let of_others = taken.values().sum::<usize>() - of_it;
+        let of_it = of_it - self.amount + amount;
+        let is_too_much =
+            of_it > self.room.limit(self.party) || of_it + of_others > self.room.limits.all;
+        if amount > self.amount && is_too_much {
+            return false;
+        }
+        match of_it {
+            0 => taken.remove(&self.party),
+            _ => taken.insert(self.party, of_it),
+        };
+        (self.room.tell)(of_it + of_others);
+        drop(taken);
+        if amount < self.amount {
+            self.room.freed.send_replace(());
+        }
+        self.amount = amount;
+        true
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.room.taken();
-        match taken.get_mut(&self.party) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(&self.party)),
-        }
-        (self.room.tell)(taken.values().sum());
+        self.resize(0);
     }
 }

@@ -40,7 +40,7 @@ impl Visitors {
         let party = self.party(peer);
         match party {
             Party::Refused => self.report.refused(peer),
-            Party::Process(_) => self.report.admitted(peer),
+            Party::Process(_) | Party::User(_) => self.report.admitted(peer),
         }
         self.connections.take(party)
     }
@@ -52,7 +52,7 @@ impl Visitors {
 
     fn party(&self, peer: &Peer) -> Party {
         match self.is_allowed(peer) {
-            true => Party::Process(peer.pid),
+            true => Party::of(peer),
             false => Party::Refused,
         }
     }
@@ -60,12 +60,12 @@ impl Visitors {
 
 const CONNECTIONS: Limits = Limits {
     all: crate::socket::MOST_CONNECTIONS,
-    of_a_process: crate::socket::MOST_CONNECTIONS - 100,
+    of_a_party: crate::socket::MOST_CONNECTIONS - 100,
     of_the_refused: 50,
 };
 const CALLS: Limits = Limits {
     all: 2000,
-    of_a_process: MOST_CALLS,
+    of_a_party: MOST_CALLS,
     of_the_refused: 50,
 };
 /// Of one process, also over one connection.
