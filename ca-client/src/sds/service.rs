@@ -16,8 +16,10 @@ use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::call::Call;
+use super::catalogue::Catalogue;
 use super::stream::Stream;
-use super::streams::Seat;
+use super::streams::Shelf;
 use super::streams::Streams;
 use super::subscription::Form;
 use super::subscription::Subscription;
@@ -25,7 +27,6 @@ use super::wire::Delta;
 use super::wire::Dialect;
 use super::wire::TYPE_URL;
 use super::wire::Whole;
-use crate::socket::Peer;
 
 /// The service.
 #[derive(Debug)]
@@ -59,25 +60,30 @@ impl SecretDiscoveryService for Service {
         &self,
         request: Request<DiscoveryRequest>,
     ) -> Result<Response<DiscoveryResponse>, Status> {
-        let seat = self.seat(&request)?;
+        let call = call(&request)?;
         let said = Whole::read(request.into_inner());
         if !said.type_url.is_empty() && said.type_url != TYPE_URL {
             return Err(Status::invalid_argument(format!(
                 "expected the type {TYPE_URL}"
             )));
         }
-        let mut shelf = seat.streams().shelf();
+        let (mut shelf, mut catalogue) = self.look()?;
+        let mut subscription = Subscription::new(Form::Whole, nonce_prefix());
+        // From here on only the names are kept that a stream would keep.
+        let _asked = subscription.hear(said.request, &catalogue);
         let fetched = async {
             loop {
-                if let Some(catalogue) = shelf.borrow_and_update().clone() {
-                    let mut subscription = Subscription::new(Form::Whole, nonce_prefix());
-                    let _asked = subscription.hear(said.request.clone(), &catalogue);
-                    if let Some(answer) = subscription.next(&catalogue) {
-                        return Ok(Response::new(Whole::write(answer)));
-                    }
+                if let Some(octets) = subscription.owed(&catalogue) {
+                    call.room_for(octets).await;
+                }
+                if let Some(answer) = subscription.next(&catalogue) {
+                    return Ok(Response::new(Whole::write(answer)));
                 }
                 let changed = shelf.changed().await;
                 changed.map_err(|_gone| Status::unavailable("the agent is stopping"))?;
+                if let Some(newer) = shelf.borrow_and_update().clone() {
+                    catalogue = newer;
+                }
             }
         };
         let waited = tokio::time::timeout(PATIENCE, fetched).await;
@@ -94,16 +100,17 @@ impl Service {
         &self,
         request: Request<Streaming<D::Request>>,
     ) -> Result<Response<Answers<D::Response>>, Status> {
-        let seat = self.seat(&request)?;
-        let mut shelf = self.streams.shelf();
-        let catalogue = shelf.borrow_and_update().clone();
-        let catalogue = catalogue.ok_or_else(|| Status::unavailable("no certificate yet"))?;
-        let (answers, sent) = mpsc::channel(1);
+        let call = call(&request)?;
+        let (shelf, catalogue) = self.look()?;
+        // One answer at a time, and the word that ends a stream.
+        let (answers, sent) = mpsc::channel(2);
         let stream = Stream::<D> {
             requests: request.into_inner(),
             answers,
             subscription: Subscription::new(D::FORM, nonce_prefix()),
-            seat,
+            streams: Arc::clone(&self.streams),
+            seat: Some(self.streams.take_seat(call.peer.to_string())),
+            call,
             shelf,
             catalogue,
             is_named: false,
@@ -112,14 +119,19 @@ impl Service {
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 
-    fn seat<T>(&self, request: &Request<T>) -> Result<Seat, Status> {
-        let peer = request.extensions().get::<Peer>();
-        let who = peer.map_or_else(|| "somebody".to_owned(), Peer::to_string);
-        self.streams.take_seat(who).ok_or_else(|| {
-            tracing::debug!("too many SDS streams");
-            Status::resource_exhausted("too many streams; close some")
-        })
+    fn look(&self) -> Result<(Shelf, Arc<Catalogue>), Status> {
+        let mut shelf = self.streams.shelf();
+        let catalogue = shelf.borrow_and_update().clone();
+        let catalogue = catalogue.ok_or_else(|| Status::unavailable("no certificate yet"))?;
+        Ok((shelf, catalogue))
     }
+}
+
+/// What the host put beside the request.
+fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
+    let call = request.extensions().get::<Arc<Call>>();
+    call.cloned()
+        .ok_or_else(|| Status::internal("a request without its place"))
 }
 
 /// Readers come back with nonces of streams that are gone, which must not look like ours.

@@ -7,9 +7,11 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::call::Call;
 use super::catalogue::Catalogue;
 use super::streams::Seat;
 use super::streams::Shelf;
+use super::streams::Streams;
 use super::subscription::Heard;
 use super::subscription::Subscription;
 use super::wire::Dialect;
@@ -21,7 +23,10 @@ pub(super) struct Stream<D: Dialect> {
     pub(super) requests: Streaming<D::Request>,
     pub(super) answers: mpsc::Sender<Result<D::Response, Status>>,
     pub(super) subscription: Subscription,
-    pub(super) seat: Seat,
+    pub(super) streams: Arc<Streams>,
+    /// `None` of one that has said all that it ever will: it is given what there is, and nobody waits for its word.
+    pub(super) seat: Option<Seat>,
+    pub(super) call: Arc<Call>,
     pub(super) shelf: Shelf,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) is_named: bool,
@@ -32,25 +37,31 @@ impl<D: Dialect> Stream<D> {
     pub(super) async fn run(mut self) {
         let answers = self.answers.clone();
         loop {
-            let is_due = self.subscription.is_due(&self.catalogue);
+            let owed = self.subscription.owed(&self.catalogue);
+            if owed.is_none() && self.seat.is_none() {
+                return;
+            }
             tokio::select! {
                 () = answers.closed() => return,
-                request = self.requests.message() => {
+                request = self.requests.message(), if self.seat.is_some() => {
                     let heard = match request {
-                        Ok(None) => return,
+                        Ok(None) => {
+                            self.seat = None;
+                            Ok(())
+                        }
                         Ok(Some(request)) => self.hear(request),
                         Err(unreadable) => Err(unreadable),
                     };
                     if let Err(status) = heard {
-                        drop(answers.send(Err(status)).await);
+                        // There is room for it beside the answer; if not, nobody reads.
+                        drop(answers.try_send(Err(status)));
                         return;
                     }
                 }
-                permit = answers.reserve(), if is_due => {
-                    let Ok(permit) = permit else { return };
+                () = self.call.room_for(owed.unwrap_or_default()), if owed.is_some() => {
                     if let Some(answer) = self.subscription.next(&self.catalogue) {
-                        permit.send(Ok(D::write(answer)));
-                        self.seat.streams().report.pushed();
+                        drop(answers.try_send(Ok(D::write(answer))));
+                        self.streams.report.pushed();
                     }
                 }
                 changed = self.shelf.changed() => {
@@ -74,15 +85,19 @@ impl<D: Dialect> Stream<D> {
         }
         if let Some(node) = said.node.filter(|node| !node.is_empty() && !self.is_named) {
             self.is_named = true;
-            self.seat.name(&node);
+            self.seat.as_ref().inspect(|seat| seat.name(&node));
         }
         let heard = self.subscription.hear(said.request, &self.catalogue);
-        self.seat.note(self.subscription.confirmed(&self.catalogue));
-        let report = &self.seat.streams().report;
+        let confirmed = self.subscription.confirmed(&self.catalogue);
+        self.seat.as_ref().inspect(|seat| seat.note(confirmed));
+        let report = &self.streams.report;
         match heard {
             Heard::Asked | Heard::Stale => {}
             Heard::Acknowledged => report.acknowledged(),
-            Heard::Refused { names, why } => report.refused(&self.seat.who(), &names, &why),
+            Heard::Refused { names, why } => {
+                let who = self.seat.as_ref().map(Seat::who).unwrap_or_default();
+                report.refused(&who, &names, &why);
+            }
         }
         Ok(())
     }

@@ -74,12 +74,9 @@ impl Streams {
         self.shelf.subscribe()
     }
 
-    /// A place for one more stream of `who`; `None` when all are taken.
-    pub(super) fn take_seat(self: &Arc<Self>, who: String) -> Option<Seat> {
+    /// For one more stream of `who`.
+    pub(super) fn take_seat(self: &Arc<Self>, who: String) -> Seat {
         let mut seats = self.seats();
-        if seats.taken.len() >= MOST_STREAMS {
-            return None;
-        }
         seats.last += 1;
         let id = seats.last;
         let reader = Reader {
@@ -87,12 +84,11 @@ impl Streams {
             confirmed: Confirmed::new(),
         };
         seats.taken.insert(id, reader);
-        self.report.streams(seats.taken.len());
         drop(seats);
-        Some(Seat {
+        Seat {
             id,
             streams: Arc::clone(self),
-        })
+        }
     }
 
     /// Those who have not acknowledged all that they want of `catalogue`. Whoever left without that is given time to
@@ -137,10 +133,6 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn streams(&self) -> &Streams {
-        &self.streams
-    }
-
     /// Who sits here.
     pub(super) fn who(&self) -> String {
         let seats = self.streams.seats();
@@ -182,7 +174,6 @@ impl Drop for Seat {
         {
             seats.left = Some((reader.who, Instant::now()));
         }
-        self.streams.report.streams(seats.taken.len());
         drop(seats);
         self.streams.changes.send_replace(());
     }
@@ -190,7 +181,5 @@ impl Drop for Seat {
 
 /// Within which an Envoy whose stream broke has another.
 const RETURN: Duration = Duration::from_secs(5);
-/// Streams at once; an Envoy has one for each name.
-pub(super) const MOST_STREAMS: usize = 1000;
 /// Characters of a node's id.
 const LONGEST_NODE: usize = 120;

@@ -135,24 +135,19 @@ impl Subscription {
         heard
     }
 
-    /// Whether there is something to send.
-    pub(super) fn is_due(&self, catalogue: &Catalogue) -> bool {
-        self.wanted
-            .iter()
-            .any(|name| self.is_news(name, catalogue).is_some())
+    /// About how many octets there are to send, if there are any.
+    pub(super) fn owed(&self, catalogue: &Catalogue) -> Option<usize> {
+        let secrets = self.due(catalogue);
+        let octets = |(name, resource): &(String, Arc<Resource>)| name.len() + resource.octets();
+        (!secrets.is_empty()).then(|| ENVELOPE + secrets.iter().map(octets).sum::<usize>())
     }
 
     /// What to send, as from now on sent.
     pub(super) fn next(&mut self, catalogue: &Catalogue) -> Option<Answer> {
-        if !self.is_due(catalogue) {
+        let secrets = self.due(catalogue);
+        if secrets.is_empty() {
             return None;
         }
-        let found = self.wanted.iter().filter_map(|name| match self.form {
-            Form::Whole => Some((name.clone(), Arc::clone(catalogue.get(name)?))),
-            Form::Delta => Some((name.clone(), Arc::clone(self.is_news(name, catalogue)?))),
-        });
-        let mut secrets: Vec<(String, Arc<Resource>)> = found.collect();
-        secrets.sort_by_key(|(_, resource)| resource.kind);
         let versions: Vec<(String, Version)> = secrets
             .iter()
             .map(|(name, resource)| (name.clone(), Arc::clone(&resource.version)))
@@ -186,6 +181,21 @@ impl Subscription {
                 .or_insert(version);
         }
         confirmed
+    }
+
+    /// Names and secrets, roots first; none where there is no news.
+    fn due(&self, catalogue: &Catalogue) -> Vec<(String, Arc<Resource>)> {
+        let is_news = |name: &String| self.is_news(name, catalogue).is_some();
+        if !self.wanted.iter().any(is_news) {
+            return Vec::new();
+        }
+        let found = self.wanted.iter().filter_map(|name| match self.form {
+            Form::Whole => Some((name.clone(), Arc::clone(catalogue.get(name)?))),
+            Form::Delta => Some((name.clone(), Arc::clone(self.is_news(name, catalogue)?))),
+        });
+        let mut secrets: Vec<(String, Arc<Resource>)> = found.collect();
+        secrets.sort_by_key(|(_, resource)| resource.kind);
+        secrets
     }
 
     fn last_nonce(&self) -> String {
@@ -232,7 +242,8 @@ impl Subscription {
 
     /// Names that nothing is called are remembered up to a limit, so that nobody fills our memory with them.
     fn want(&mut self, name: String, catalogue: &Catalogue) {
-        let has_room = self.wanted.len() < MOST_NAMES && name.len() <= LONGEST_NAME;
+        let octets: usize = self.wanted.iter().map(String::len).sum();
+        let has_room = self.wanted.len() < MOST_NAMES && octets + name.len() <= NAMES;
         if catalogue.get(&name).is_some() || has_room {
             self.wanted.insert(name);
         }
@@ -261,7 +272,9 @@ impl Subscription {
 
 /// Names that nothing is called, kept for one stream.
 const MOST_NAMES: usize = 100;
-/// Octets of such a name.
-const LONGEST_NAME: usize = 256;
+/// Octets of such names.
+const NAMES: usize = 4096;
+/// Octets of an answer around its secrets.
+const ENVELOPE: usize = 256;
 /// Answers of one stream that something may still be said of.
 const OPEN: usize = 8;

@@ -1,5 +1,6 @@
 //! Certificates to be served, made by rcgen, and what the rooms' tests share.
 
+mod call;
 mod catalogue;
 mod slim;
 mod stage;
@@ -22,6 +23,8 @@ use crate::agent::Status;
 use crate::bundle::Beyond;
 use crate::clock::SystemClock;
 use crate::offer::Offer;
+use crate::socket::Limits;
+use crate::socket::Room;
 use crate::svid::Svid;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -72,4 +75,13 @@ fn streams() -> (Arc<Streams>, watch::Receiver<Status>) {
     let seen = status.subscribe();
     let report = Report::new(status, Arc::new(SystemClock));
     (Arc::new(Streams::new(report)), seen)
+}
+
+/// A room of so many octets, half of them for one party.
+fn octets(all: usize) -> Arc<Room> {
+    Arc::new(Room::new(Limits {
+        all,
+        of_a_party: all / 2,
+        of_the_refused: all / 8,
+    }))
 }
