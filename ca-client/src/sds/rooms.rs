@@ -62,16 +62,16 @@ const CONNECTIONS: Limits = Limits {
     of_a_party: MOST_CONNECTIONS - 100,
     of_the_refused: 50,
 };
-/// An Envoy has a stream for each name.
+/// An Envoy has a stream for each name. Each costs some 50 KiB in buffers of tonic and h2, a connection half of that.
 const CALLS: Limits = Limits {
-    all: 1000,
-    of_a_party: 400,
+    all: 500,
+    of_a_party: 230,
     of_the_refused: 50,
 };
 /// Either way. An Envoy begins with 60 KiB on itself; a revocation list may be as large.
 const OCTETS: Limits = Limits {
-    all: 8 * 1024 * 1024,
-    of_a_party: 2 * 1024 * 1024,
+    all: 4 * 1024 * 1024,
+    of_a_party: 1024 * 1024,
     of_the_refused: 256 * 1024,
 };
 /// For an answer to be taken, as for one to a ping.

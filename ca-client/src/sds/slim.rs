@@ -10,12 +10,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
-use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
 use hyper::body::Body;
 use hyper::body::Bytes;
 use hyper::body::Frame;
-use prost::Message;
+use prost::Message as _;
+use prost::encoding;
+use prost::encoding::DecodeContext;
 use tokio::time::Sleep;
 use tonic::Status;
 
@@ -98,7 +98,7 @@ impl<B> Slim<B> {
             return Ok(None);
         };
         let slim = match length > LARGE {
-            true => slimmed(message, self.speech),
+            true => slimmed(message, self.speech)?,
             false => None,
         };
         let framed = framed(slim.as_deref().unwrap_or(message));
@@ -210,24 +210,54 @@ where
     }
 }
 
-/// The message with nothing of its node but the id; `None` if it cannot be read.
-fn slimmed(message: &[u8], speech: Speech) -> Option<Vec<u8>> {
-    let id = |node: Node| Node {
-        id: node.id,
-        ..Node::default()
+/// The message with nothing of its node but the id; as it is if it cannot be read. It is walked through, not decoded: two
+/// octets can be a string of 24, or an extension of hundreds.
+fn slimmed(message: &[u8], speech: Speech) -> Result<Option<Vec<u8>>, Status> {
+    let node = match speech {
+        Speech::Delta => 1,
+        Speech::Whole | Speech::Fetch => 2,
     };
-    Some(match speech {
-        Speech::Delta => {
-            let mut request = DeltaDiscoveryRequest::decode(message).ok()?;
-            request.node = request.node.map(id);
-            request.encode_to_vec()
+    let mut slim = Vec::new();
+    let mut rest = message;
+    for _ in 0..MOST_FIELDS {
+        if rest.is_empty() {
+            return Ok(Some(slim));
         }
-        Speech::Whole | Speech::Fetch => {
-            let mut request = DiscoveryRequest::decode(message).ok()?;
-            request.node = request.node.map(id);
-            request.encode_to_vec()
+        let Some((tag, field)) = next_field(&mut rest) else {
+            return Ok(None);
+        };
+        match tag == node {
+            true => match only_id(field) {
+                Some(node) => encoding::message::encode(tag, &node, &mut slim),
+                None => return Ok(None),
+            },
+            false => slim.extend_from_slice(field),
         }
-    })
+    }
+    Err(Status::invalid_argument(format!(
+        "expected a message of at most {MOST_FIELDS} names, seen more"
+    )))
+}
+
+/// The tag and all octets of what comes first.
+fn next_field<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
+    let whole = *rest;
+    let (tag, wire_type) = encoding::decode_key(rest).ok()?;
+    encoding::skip_field(wire_type, tag, rest, DecodeContext::default()).ok()?;
+    Some((tag, whole.get(..whole.len() - rest.len())?))
+}
+
+fn only_id(mut field: &[u8]) -> Option<Node> {
+    let (_tag, _type) = encoding::decode_key(&mut field).ok()?;
+    let _length = encoding::decode_varint(&mut field).ok()?;
+    while !field.is_empty() {
+        let (tag, id) = next_field(&mut field)?;
+        if tag == NODE_ID {
+            // A node with nothing but this.
+            return Node::decode(id).ok();
+        }
+    }
+    Some(Node::default())
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -245,3 +275,6 @@ const HEADER: usize = 5;
 const LARGE: usize = 4 * 1024;
 /// Octets that tonic's buffer has from the start.
 const OWN_BUFFER: usize = 8 * 1024;
+/// Names, versions and all else of a large message.
+const MOST_FIELDS: usize = 4096;
+const NODE_ID: u32 = 1;

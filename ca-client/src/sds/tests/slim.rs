@@ -93,6 +93,18 @@ async fn a_large_message_keeps_all_but_its_node() {
 }
 
 #[tokio::test]
+async fn a_message_of_more_names_than_anybody_has_is_refused_before_it_is_decoded() {
+    for (count, is_taken) in [(4000, true), (5000, false), (120_000, false)] {
+        let names = DiscoveryRequest {
+            resource_names: vec![String::new(); count],
+            ..request(5000)
+        };
+        let mut slim = saying(&octets(1 << 20), 1, frame(&names), Speech::Whole);
+        assert_eq!(next(&mut slim).await.unwrap().is_ok(), is_taken, "{count}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_message_goes_through_as_it_is() {
     let half = frame(&request(60_000))[..30_000].to_vec();
     let too_large = [&[0, 1, 0, 0, 0][..], &[7; 100]].concat();
