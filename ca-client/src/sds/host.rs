@@ -55,7 +55,8 @@ impl Host {
 impl socket::Host for Host {
     type Visit = Place;
 
-    const MOST_STREAMS: u32 = 100;
+    /// h2 keeps some KiB for each, also where there is no place; an Envoy opens another connection for more.
+    const MOST_STREAMS: u32 = 32;
 
     fn listening(&self, path: &Path) {
         self.streams.report.listening(path);

@@ -59,7 +59,7 @@ impl Rooms {
 
 const CONNECTIONS: Limits = Limits {
     all: MOST_CONNECTIONS,
-    of_a_party: MOST_CONNECTIONS - 100,
+    of_a_party: MOST_CONNECTIONS / 5,
     of_the_refused: 50,
 };
 /// An Envoy has a stream for each name. Each costs some 50 KiB in buffers of tonic and h2, a connection half of that.
