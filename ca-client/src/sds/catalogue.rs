@@ -59,7 +59,9 @@ impl Resource {
             type_url: Secret::type_url(),
             value: secret.encode_to_vec(),
         };
-        secret.r#type.as_mut().map(wipe);
+        if let Some(body) = &mut secret.r#type {
+            wipe(body);
+        }
         packed
     }
 
