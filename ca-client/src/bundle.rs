@@ -17,8 +17,8 @@ pub(crate) struct Bundle {
     roots: Vec<Certificate>,
     distrusted: Vec<Fingerprint>,
     beyond: Option<Arc<Beyond>>,
-    /// Whether that was told with this number, and not with one before.
-    is_told: bool,
+    /// The number that this came with.
+    told: Option<u64>,
 }
 
 /// What the CA tells beside the roots of our own trust domain.
@@ -38,20 +38,23 @@ impl Bundle {
             roots,
             distrusted: Vec::new(),
             beyond: None,
-            is_told: false,
+            told: None,
         }
     }
 
-    /// With what was told beside the roots; a bundle that was told without that leaves it as it was.
-    pub(crate) fn beside(mut self, beyond: Option<Arc<Beyond>>) -> Self {
-        self.beyond = self.beyond.or(beyond);
+    /// With what was told beside the roots of an earlier bundle, if nothing was told with this one.
+    pub(crate) fn beside_as_in(mut self, before: Option<&Self>) -> Self {
+        if let (None, Some(before)) = (&self.beyond, before) {
+            self.beyond = before.beyond.clone();
+            self.told = before.told;
+        }
         self
     }
 
-    /// With what was told beside just these roots.
-    pub(crate) fn telling(mut self, beyond: Arc<Beyond>) -> Self {
+    /// With what was told beside the roots, when these had the number `told`.
+    pub(crate) fn telling(mut self, told: Option<u64>, beyond: Arc<Beyond>) -> Self {
         self.beyond = Some(beyond);
-        self.is_told = true;
+        self.told = told;
         self
     }
 
@@ -74,8 +77,8 @@ impl Bundle {
 
     pub(crate) fn age(&self) -> BundleAge {
         BundleAge {
+            told: self.told,
             number: self.number,
-            is_told: self.is_told,
         }
     }
 

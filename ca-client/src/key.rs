@@ -36,12 +36,14 @@ impl PrivateKey {
     pub fn to_pem(&self) -> Zeroizing<String> {
         let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
         let block = pem::Pem::new("PRIVATE KEY", self.0.as_slice());
-        Zeroizing::new(pem::encode_config(&block, config))
+        let text = Zeroizing::new(pem::encode_config(&block, config));
+        drop(Zeroizing::new(block.into_contents()));
+        text
     }
 
-    /// A copy in the form that rustls takes.
-    pub(crate) fn to_rustls(&self) -> PrivateKeyDer<'static> {
-        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.0.to_vec()))
+    /// In the form that rustls takes.
+    pub(crate) fn as_rustls(&self) -> PrivateKeyDer<'_> {
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.0.as_slice()))
     }
 }
 

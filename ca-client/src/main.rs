@@ -80,6 +80,7 @@ fn run<E: Error>(
     telemetry::init(log_format);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(MOST_FILES)
         .build();
     let outcome = match runtime {
         Ok(runtime) => {
@@ -132,6 +133,8 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// That may hang at once, each in a thread of its own, without keeping others waiting: there are some for each workload.
+const MOST_FILES: usize = 10_000;
 /// For work on files that is going on.
 const LAST_WORK: Duration = Duration::from_secs(2);
 const EXIT_FAILED: u8 = 1;

@@ -23,20 +23,26 @@ impl Offer {
             && Arc::ptr_eq(&self.beyond, &other.beyond)
             && self.age == other.age
     }
-
-    /// The SPIFFE ID's trust domain.
-    pub(crate) fn trust_domain(&self) -> String {
-        self.svid.spiffe_id().trust_domain().as_str().to_owned()
-    }
 }
 
-/// Which of two trust bundles of one CA is newer? The greater one.
+/// Which of two trust bundles of one CA is newer? The greater one: what is beside the roots counts first, so that nobody
+/// is sent a state without revocation lists by a workload that has not been told of them yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BundleAge {
-    /// None of a CA that does not count them.
+    /// The number that came with what is beside the roots; none where nothing was told of that.
+    pub(crate) told: Option<u64>,
+    /// Of the roots; none of a CA that does not count them.
     pub(crate) number: Option<u64>,
-    /// Whether what is beside the roots was told with just this number, and not left over from one before.
-    pub(crate) is_told: bool,
+}
+
+/// The newest of what several workloads of one CA know: they hear of new roots one after the other, and what one of them
+/// knows is good for all. Of a CA that does not count its bundles, whoever was last there knows most.
+pub(crate) fn newest<'a, T>(held: impl Iterator<Item = (T, &'a Offer)>) -> Option<(T, &'a Offer)> {
+    let key = |offer: &Offer| (offer.age, offer.svid.not_before());
+    held.reduce(|best, next| match key(next.1) > key(best.1) {
+        true => next,
+        false => best,
+    })
 }
 
 /// What each workload's agent holds; `None` until it has a certificate.

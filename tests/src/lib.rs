@@ -16,6 +16,7 @@ pub mod doubles;
 pub mod envoy;
 pub mod faketime;
 pub mod follower;
+pub mod greed;
 pub mod impostor;
 pub mod jwt;
 pub mod load;

@@ -19,17 +19,23 @@ impl<T: Send + 'static> Aside<T> {
         Self { running: None }
     }
 
-    /// What comes of `work`, or of what was begun before and has ended only now; `None` where that takes longer than
-    /// `patience`.
+    /// What comes of `work`, or of what was begun before and ends only now; `None` where that takes longer than
+    /// `patience`. What ended meanwhile tells of a time that nobody knows: it is begun anew.
     pub(super) async fn ask(
         &mut self,
         patience: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let begun = self.running.take();
+        let begun = self.running.take().filter(|task| !task.is_finished());
         let mut task = begun.unwrap_or_else(|| tokio::task::spawn_blocking(work));
         match tokio::time::timeout(patience, &mut task).await {
-            Ok(done) => done.ok(),
+            Ok(Ok(done)) => Some(done),
+            Ok(Err(error)) => match error.try_into_panic() {
+                // A supervisor helps where nothing but a new start does.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is ending.
+                Err(_cancelled) => None,
+            },
             Err(_elapsed) => {
                 self.running = Some(task);
                 None
@@ -71,10 +77,31 @@ mod tests {
             let again = aside.ask(BRIEFLY, || panic!("begun a second time")).await;
             assert!(again.is_none());
         }
-        tell.send(7).unwrap();
-        let late = aside.ask(LONG, || panic!("begun a second time")).await;
+        let late = async {
+            tokio::time::sleep(BRIEFLY).await;
+            tell.send(7).unwrap();
+        };
+        let asked = aside.ask(LONG, || panic!("begun a second time"));
+        let (late, ()) = tokio::join!(asked, late);
         assert_eq!(late, Some(Ok(7)));
         assert_eq!(aside.ask(LONG, || Ok(8)).await, Some(Ok(8)));
+    }
+
+    #[tokio::test]
+    async fn what_ended_when_nobody_waited_is_begun_anew() {
+        let (tell, told) = mpsc::channel::<u32>();
+        let mut aside = Aside::new();
+        assert!(
+            aside
+                .ask(BRIEFLY, move || told.recv().unwrap())
+                .await
+                .is_none()
+        );
+        tell.send(7).unwrap();
+        while aside.running.as_ref().is_some_and(|it| !it.is_finished()) {
+            tokio::time::sleep(BRIEFLY).await;
+        }
+        assert_eq!(aside.ask(LONG, || 8).await, Some(8));
     }
 
     const BRIEFLY: Duration = Duration::from_millis(10);

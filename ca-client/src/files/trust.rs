@@ -33,6 +33,9 @@ struct Numbered {
     /// What was told beside the roots.
     #[serde(default)]
     beyond: Option<Stored>,
+    /// The number that this came with.
+    #[serde(default)]
+    told: Option<u64>,
 }
 
 /// Roots of other trust domains and revocation lists, PEM.
@@ -99,7 +102,7 @@ impl OutputDir {
         let before = stored_bundle(&self.dir).ok().flatten();
         let bundle = Bundle::new(enrolled.bundle, svid.roots().to_vec())
             .distrusting(before.iter().flat_map(Bundle::distrusted))
-            .beside(before.as_ref().and_then(|before| before.beyond().cloned()));
+            .beside_as_in(before.as_ref());
         self.write_with(svid, Some(&bundle), now)
     }
 }
@@ -114,6 +117,7 @@ fn content(bundle: &Bundle) -> Option<String> {
             .map(Fingerprint::to_string)
             .collect(),
         beyond: bundle.beyond().map(|beyond| Stored::of(beyond)),
+        told: bundle.age().told,
     };
     let is_empty =
         numbered.number.is_none() && numbered.distrusted.is_empty() && numbered.beyond.is_none();
@@ -145,11 +149,11 @@ pub(crate) fn stored_bundle(dir: &Path) -> Result<Option<Bundle>, FilesError> {
         .iter()
         .filter_map(|text| text.parse().ok())
         .collect();
-    Ok(Some(
-        Bundle::new(numbered.number, roots)
-            .distrusting(&distrusted)
-            .beside(numbered.beyond.map(|stored| Arc::new(stored.read()))),
-    ))
+    let bundle = Bundle::new(numbered.number, roots).distrusting(&distrusted);
+    Ok(Some(match numbered.beyond {
+        Some(stored) => bundle.telling(numbered.told, Arc::new(stored.read())),
+        None => bundle,
+    }))
 }
 
 /// A number that cannot be read is learned anew from the CA.

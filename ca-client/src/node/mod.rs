@@ -121,13 +121,14 @@ impl Node {
     }
 }
 
-/// An agent ends by a bug only; the others go on.
+/// An agent ends by a bug only: then the whole process does, and a supervisor helps.
 async fn unending(mut agents: JoinSet<()>) {
     while let Some(ended) = agents.join_next().await {
-        tracing::error!(
-            ?ended,
-            "the agent of a workload has ended; restart this process"
-        );
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
     }
     std::future::pending::<()>().await;
 }

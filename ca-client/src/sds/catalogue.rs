@@ -8,6 +8,7 @@ use super::secrets::Resource;
 use super::secrets::Secrets;
 use crate::offer::Board;
 use crate::offer::Offer;
+use crate::offer::newest;
 use crate::roster::Grants;
 
 /// The certificate, chain and key together.
@@ -124,11 +125,8 @@ impl<'a> View<'a> {
 
     fn newest_roots(&self, is_meant: impl Fn(&Secrets) -> bool) -> Option<Found<'a>> {
         let meant = self.secrets().filter(|(_, secrets)| is_meant(secrets));
-        let newest = meant.reduce(|best, next| match next.1.offer.age > best.1.offer.age {
-            true => next,
-            false => best,
-        });
-        newest.map(|(place, secrets)| Found {
+        let offers = meant.map(|(place, secrets)| ((place, secrets), &secrets.offer));
+        newest(offers).map(|((place, secrets), _)| Found {
             place,
             resource: &secrets.roots,
         })

@@ -4,10 +4,12 @@
 //! It changes nothing of what the agent holds. What Envoys acknowledge is kept in `streams`, and `Gate` says when
 //! all of them have the latest.
 
+mod call;
 mod catalogue;
 mod gate;
 mod host;
 mod report;
+mod rooms;
 mod secrets;
 mod service;
 mod slim;

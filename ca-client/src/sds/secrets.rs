@@ -16,9 +16,12 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::spiffe_cert_
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use pem::Pem;
+use prost::Message as _;
+use prost::Name as _;
 use proto::certificate::Certificate;
 use ring::digest::SHA256;
 use ring::digest::digest;
+use zeroize::Zeroize as _;
 
 use crate::bundle::Beyond;
 use crate::offer::Offer;
@@ -41,12 +44,31 @@ pub(super) struct Resource {
 }
 
 impl Resource {
-    /// As it is on the wire, under one of its names.
+    /// As it is on the wire, under one of its names. What is made of that, in tonic's and h2's buffers, is not wiped.
     pub(super) fn named(&self, name: &str) -> Any {
-        pack_any(Secret {
+        let mut secret = Secret {
             name: name.to_owned(),
             r#type: Some(self.body.clone()),
-        })
+        };
+        let packed = Any {
+            type_url: Secret::type_url(),
+            value: secret.encode_to_vec(),
+        };
+        if let Some(body) = &mut secret.r#type {
+            wipe(body);
+        }
+        packed
+    }
+
+    /// About how long it is on the wire.
+    pub(super) fn octets(&self) -> usize {
+        self.body.encoded_len()
+    }
+}
+
+impl Drop for Resource {
+    fn drop(&mut self) {
+        wipe(&mut self.body);
     }
 }
 
@@ -173,6 +195,16 @@ fn pem_of(certificates: &[Certificate]) -> String {
 
 fn crl_pem(der: &[u8]) -> String {
     pem::encode(&Pem::new("X509 CRL", der))
+}
+
+/// Leaves nothing of a private key.
+pub(super) fn wipe(body: &mut secret::Type) {
+    if let secret::Type::TlsCertificate(certificate) = body
+        && let Some(key) = &mut certificate.private_key
+        && let Some(Specifier::InlineBytes(key)) = &mut key.specifier
+    {
+        key.zeroize();
+    }
 }
 
 fn inline(text: String) -> DataSource {

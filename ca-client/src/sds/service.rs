@@ -16,8 +16,10 @@ use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::call::Call;
+use super::catalogue::Catalogue;
 use super::stream::Stream;
-use super::streams::Seat;
+use super::streams::Shelf;
 use super::streams::Streams;
 use super::subscription::Form;
 use super::subscription::Subscription;
@@ -25,15 +27,11 @@ use super::wire::Delta;
 use super::wire::Dialect;
 use super::wire::TYPE_URL;
 use super::wire::Whole;
-use crate::roster::Grants;
-use crate::roster::Roster;
-use crate::socket::Peer;
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) streams: Arc<Streams>,
-    pub(super) roster: Roster,
 }
 
 type Answers<T> = ReceiverStream<Result<T, Status>>;
@@ -62,25 +60,30 @@ impl SecretDiscoveryService for Service {
         &self,
         request: Request<DiscoveryRequest>,
     ) -> Result<Response<DiscoveryResponse>, Status> {
-        let (seat, grants) = self.seat(&request)?;
+        let call = call(&request)?;
+        let grants = &call.grants;
         let said = Whole::read(request.into_inner());
         if !said.type_url.is_empty() && said.type_url != TYPE_URL {
             return Err(Status::invalid_argument(format!(
                 "expected the type {TYPE_URL}"
             )));
         }
-        let mut shelf = seat.streams().shelf();
+        let (mut shelf, mut catalogue) = self.look();
+        let mut subscription = Subscription::new(Form::Whole, nonce_prefix());
+        // From here on only the names are kept that a stream would keep.
+        let _asked = subscription.hear(said.request, catalogue.seen_by(grants));
         let fetched = async {
             loop {
-                let catalogue = Arc::clone(&shelf.borrow_and_update());
-                let view = catalogue.seen_by(&grants);
-                let mut subscription = Subscription::new(Form::Whole, nonce_prefix());
-                let _asked = subscription.hear(said.request.clone(), view);
+                let view = catalogue.seen_by(grants);
+                if let Some(octets) = subscription.owed(view) {
+                    call.room_for(octets).await;
+                }
                 if let Some(answer) = subscription.next(view) {
                     return Ok(Response::new(Whole::write(answer)));
                 }
                 let changed = shelf.changed().await;
                 changed.map_err(|_gone| Status::unavailable("the agent is stopping"))?;
+                catalogue = Arc::clone(&shelf.borrow_and_update());
             }
         };
         let waited = tokio::time::timeout(PATIENCE, fetched).await;
@@ -97,43 +100,41 @@ impl Service {
         &self,
         request: Request<Streaming<D::Request>>,
     ) -> Result<Response<Answers<D::Response>>, Status> {
-        let (seat, grants) = self.seat(&request)?;
-        let mut shelf = self.streams.shelf();
-        let catalogue = Arc::clone(&shelf.borrow_and_update());
-        let (answers, sent) = mpsc::channel(1);
+        let call = call(&request)?;
+        let seat = self
+            .streams
+            .take_seat(call.peer.to_string(), call.grants.clone());
+        let (shelf, catalogue) = self.look();
+        // One answer at a time, and the word that ends a stream.
+        let (answers, sent) = mpsc::channel(2);
         let stream = Stream::<D> {
             requests: request.into_inner(),
             answers,
             subscription: Subscription::new(D::FORM, nonce_prefix()),
-            seat,
-            grants,
+            streams: Arc::clone(&self.streams),
+            seat: Some(seat),
+            call,
             shelf,
             catalogue,
             is_named: false,
-            is_due: false,
+            owed: None,
         };
         tokio::spawn(stream.run());
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 
-    /// A seat, and what may be had from it.
-    fn seat<T>(&self, request: &Request<T>) -> Result<(Seat, Grants), Status> {
-        let peer = request.extensions().get::<Peer>();
-        let peer = peer.ok_or_else(|| Status::internal("nobody knows who asks"))?;
-        let grants = self.roster.grants(peer);
-        if grants.is_empty() {
-            self.streams.report.turned_away(peer);
-            return Err(Status::permission_denied(format!(
-                "no identity issued: {peer} is not among those whom the agent serves"
-            )));
-        }
-        let seat = self.streams.take_seat(peer.to_string(), grants.clone());
-        let seat = seat.ok_or_else(|| {
-            tracing::debug!("too many SDS streams");
-            Status::resource_exhausted("too many streams; close some")
-        })?;
-        Ok((seat, grants))
+    fn look(&self) -> (Shelf, Arc<Catalogue>) {
+        let mut shelf = self.streams.shelf();
+        let catalogue = Arc::clone(&shelf.borrow_and_update());
+        (shelf, catalogue)
     }
+}
+
+/// What the host put beside the request.
+fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
+    let call = request.extensions().get::<Arc<Call>>();
+    call.cloned()
+        .ok_or_else(|| Status::internal("a request without its place"))
 }
 
 /// Readers come back with nonces of streams that are gone, which must not look like ours.

@@ -7,14 +7,15 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::call::Call;
 use super::catalogue::Catalogue;
 use super::streams::Seat;
 use super::streams::Shelf;
+use super::streams::Streams;
 use super::subscription::Heard;
 use super::subscription::Subscription;
 use super::wire::Dialect;
 use super::wire::TYPE_URL;
-use crate::roster::Grants;
 
 /// An open stream.
 #[derive(Debug)]
@@ -22,13 +23,15 @@ pub(super) struct Stream<D: Dialect> {
     pub(super) requests: Streaming<D::Request>,
     pub(super) answers: mpsc::Sender<Result<D::Response, Status>>,
     pub(super) subscription: Subscription,
-    pub(super) seat: Seat,
-    pub(super) grants: Grants,
+    pub(super) streams: Arc<Streams>,
+    /// `None` of one that has said all that it ever will: it is given what there is, and nobody waits for its word.
+    pub(super) seat: Option<Seat>,
+    pub(super) call: Arc<Call>,
     pub(super) shelf: Shelf,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) is_named: bool,
-    /// Whether there is something to send.
-    pub(super) is_due: bool,
+    /// About how many octets there are to send, if there are any.
+    pub(super) owed: Option<usize>,
 }
 
 impl<D: Dialect> Stream<D> {
@@ -36,27 +39,33 @@ impl<D: Dialect> Stream<D> {
     pub(super) async fn run(mut self) {
         let answers = self.answers.clone();
         loop {
+            if self.owed.is_none() && self.seat.is_none() {
+                return;
+            }
             tokio::select! {
                 () = answers.closed() => return,
-                request = self.requests.message() => {
+                request = self.requests.message(), if self.seat.is_some() => {
                     let heard = match request {
-                        Ok(None) => return,
+                        Ok(None) => {
+                            self.seat = None;
+                            Ok(())
+                        }
                         Ok(Some(request)) => self.hear(request),
                         Err(unreadable) => Err(unreadable),
                     };
                     if let Err(status) = heard {
-                        drop(answers.send(Err(status)).await);
+                        // There is room for it beside the answer; if not, nobody reads.
+                        drop(answers.try_send(Err(status)));
                         return;
                     }
                 }
-                permit = answers.reserve(), if self.is_due => {
-                    let Ok(permit) = permit else { return };
-                    let view = self.catalogue.seen_by(&self.grants);
+                () = self.call.room_for(self.owed.unwrap_or_default()), if self.owed.is_some() => {
+                    let view = self.catalogue.seen_by(&self.call.grants);
                     if let Some(answer) = self.subscription.next(view) {
-                        permit.send(Ok(D::write(answer)));
-                        self.seat.streams().report.pushed();
+                        drop(answers.try_send(Ok(D::write(answer))));
+                        self.streams.report.pushed();
                     }
-                    self.is_due = false;
+                    self.owed = None;
                 }
                 changed = self.shelf.changed() => {
                     if changed.is_err() {
@@ -71,12 +80,12 @@ impl<D: Dialect> Stream<D> {
     /// Takes in what there is now. With many workloads, most of what changes is of no interest here.
     fn look(&mut self) {
         let catalogue = Arc::clone(&self.shelf.borrow_and_update());
-        let is_same = self.catalogue.is_same_for(&self.grants, &catalogue);
+        let is_same = self.catalogue.is_same_for(&self.call.grants, &catalogue);
         self.catalogue = catalogue;
         if !is_same {
-            self.is_due = self
+            self.owed = self
                 .subscription
-                .is_due(self.catalogue.seen_by(&self.grants));
+                .owed(self.catalogue.seen_by(&self.call.grants));
         }
     }
 
@@ -89,17 +98,21 @@ impl<D: Dialect> Stream<D> {
         }
         if let Some(node) = said.node.filter(|node| !node.is_empty() && !self.is_named) {
             self.is_named = true;
-            self.seat.name(&node);
+            self.seat.as_ref().inspect(|seat| seat.name(&node));
         }
-        let view = self.catalogue.seen_by(&self.grants);
+        let view = self.catalogue.seen_by(&self.call.grants);
         let heard = self.subscription.hear(said.request, view);
-        self.is_due = self.subscription.is_due(view);
-        self.seat.note(self.subscription.confirmed());
-        let report = &self.seat.streams().report;
+        self.owed = self.subscription.owed(view);
+        let confirmed = self.subscription.confirmed();
+        self.seat.as_ref().inspect(|seat| seat.note(confirmed));
+        let report = &self.streams.report;
         match heard {
             Heard::Asked | Heard::Stale => {}
             Heard::Acknowledged => report.acknowledged(),
-            Heard::Refused { names, why } => report.refused(&self.seat.who(), &names, &why),
+            Heard::Refused { names, why } => {
+                let who = self.seat.as_ref().map(Seat::who).unwrap_or_default();
+                report.refused(&who, &names, &why);
+            }
         }
         Ok(())
     }

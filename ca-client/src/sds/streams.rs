@@ -79,12 +79,9 @@ impl Streams {
         self.shelf.subscribe()
     }
 
-    /// A seat for one more stream of `who`; `None` when all are taken.
-    pub(super) fn take_seat(self: &Arc<Self>, who: String, grants: Grants) -> Option<Seat> {
+    /// For one more stream of `who`.
+    pub(super) fn take_seat(self: &Arc<Self>, who: String, grants: Grants) -> Seat {
         let mut seats = self.seats();
-        if seats.taken.len() >= MOST_STREAMS {
-            return None;
-        }
         seats.last += 1;
         let id = seats.last;
         let reader = Reader {
@@ -93,12 +90,11 @@ impl Streams {
             confirmed: Confirmed::new(),
         };
         seats.taken.insert(id, reader);
-        self.report.streams(seats.taken.len());
         drop(seats);
-        Some(Seat {
+        Seat {
             id,
             streams: Arc::clone(self),
-        })
+        }
     }
 
     /// Those who have not acknowledged all that they want of `place`, some of them if they are many. Whoever left
@@ -150,10 +146,6 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn streams(&self) -> &Streams {
-        &self.streams
-    }
-
     /// Who sits here.
     pub(super) fn who(&self) -> String {
         let seats = self.streams.seats();
@@ -197,7 +189,6 @@ impl Drop for Seat {
                 seats.left.insert(place, (reader.who.clone(), now));
             }
         }
-        self.streams.report.streams(seats.taken.len());
         drop(seats);
         self.streams.changes.send_replace(());
     }
@@ -205,8 +196,6 @@ impl Drop for Seat {
 
 /// Within which an Envoy whose stream broke has another.
 const RETURN: Duration = Duration::from_secs(5);
-/// Streams at once; an Envoy has one for each name.
-pub(super) const MOST_STREAMS: usize = 1000;
 /// Of those who are behind.
 const MOST_NAMED: usize = 20;
 /// Characters of a node's id.

@@ -134,24 +134,19 @@ impl Subscription {
         heard
     }
 
-    /// Whether there is something to send.
-    pub(super) fn is_due(&self, view: View<'_>) -> bool {
-        self.wanted
-            .iter()
-            .any(|name| self.is_news(name, view).is_some())
+    /// About how many octets there are to send, if there are any.
+    pub(super) fn owed(&self, view: View<'_>) -> Option<usize> {
+        let secrets = self.due(view);
+        let octets = |(name, resource): &(Arc<str>, Arc<Resource>)| name.len() + resource.octets();
+        (!secrets.is_empty()).then(|| ENVELOPE + secrets.iter().map(octets).sum::<usize>())
     }
 
     /// What to send, as from now on sent.
     pub(super) fn next(&mut self, view: View<'_>) -> Option<Answer> {
-        if !self.is_due(view) {
+        let secrets = self.due(view);
+        if secrets.is_empty() {
             return None;
         }
-        let found = self.wanted.iter().filter_map(|name| match self.form {
-            Form::Whole => Some((Arc::clone(name), Arc::clone(view.get(name)?))),
-            Form::Delta => Some((Arc::clone(name), Arc::clone(self.is_news(name, view)?))),
-        });
-        let mut secrets: Vec<(Arc<str>, Arc<Resource>)> = found.collect();
-        secrets.sort_by_key(|(_, resource)| resource.kind);
         let versions: Vec<(Arc<str>, Version)> = secrets
             .iter()
             .map(|(name, resource)| (Arc::clone(name), Arc::clone(&resource.version)))
@@ -170,6 +165,21 @@ impl Subscription {
     pub(super) fn confirmed(&self) -> Confirmed {
         let version = |name: &Arc<str>| (Arc::clone(name), self.confirmed.get(name).cloned());
         self.wanted.iter().map(version).collect()
+    }
+
+    /// Names and secrets, roots first; none where there is no news.
+    fn due(&self, view: View<'_>) -> Vec<(Arc<str>, Arc<Resource>)> {
+        let is_news = |name: &Arc<str>| self.is_news(name, view).is_some();
+        if !self.wanted.iter().any(is_news) {
+            return Vec::new();
+        }
+        let found = self.wanted.iter().filter_map(|name| match self.form {
+            Form::Whole => Some((Arc::clone(name), Arc::clone(view.get(name)?))),
+            Form::Delta => Some((Arc::clone(name), Arc::clone(self.is_news(name, view)?))),
+        });
+        let mut secrets: Vec<(Arc<str>, Arc<Resource>)> = found.collect();
+        secrets.sort_by_key(|(_, resource)| resource.kind);
+        secrets
     }
 
     fn last_nonce(&self) -> String {
@@ -216,7 +226,11 @@ impl Subscription {
 
     /// Names that nothing is called are remembered up to a limit, so that nobody fills our memory with them.
     fn want(&mut self, name: String, view: View<'_>) {
-        let has_room = self.wanted.len() < MOST_NAMES && name.len() <= LONGEST_NAME;
+        let unknown = self.wanted.iter().filter(|name| view.get(name).is_none());
+        let (count, octets) = unknown.fold((0, 0), |(count, octets), name| {
+            (count + 1, octets + name.len())
+        });
+        let has_room = count < MOST_NAMES && octets + name.len() <= NAMES;
         if view.get(&name).is_some() || has_room {
             self.wanted.insert(name.into());
         }
@@ -245,7 +259,9 @@ impl Subscription {
 
 /// Names that nothing is called, kept for one stream.
 const MOST_NAMES: usize = 100;
-/// Octets of such a name.
-const LONGEST_NAME: usize = 256;
+/// Octets of such names.
+const NAMES: usize = 4096;
+/// Octets of an answer around its secrets.
+const ENVELOPE: usize = 256;
 /// Answers of one stream that something may still be said of.
 const OPEN: usize = 8;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tonic::body::Body;
 
 use super::authority::WithAuthority;
+use super::hang_up::HangUp;
 use super::peer::Peer;
 use super::place::Bound;
 use super::place::LocalSocket;
@@ -108,11 +109,13 @@ async fn serve<H: Host>(stream: UnixStream, peer: Peer, visit: H::Visit, host: H
         tracing::debug!(%peer, "no HTTP/2 on a unix socket");
         return;
     };
-    let answer = service_fn(|request| {
+    let hang_up = HangUp::default();
+    let answer = service_fn(|mut request: Request<Incoming>| {
         let host = host.clone();
+        request.extensions_mut().insert(hang_up.clone());
         async move { Ok::<_, std::convert::Infallible>(host.answer(peer, request).await) }
     });
-    let served = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
@@ -121,10 +124,12 @@ async fn serve<H: Host>(stream: UnixStream, peer: Peer, visit: H::Visit, host: H
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .serve_connection(TokioIo::new(stream), answer)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%peer, "a connection to a unix socket ended: {}", one_line(&error));
+        .serve_connection(TokioIo::new(stream), answer);
+    tokio::select! {
+        served = connection => if let Err(error) = served {
+            tracing::debug!(%peer, "a connection to a unix socket ended: {}", one_line(&error));
+        },
+        () = hang_up.said() => tracing::debug!(%peer, "a peer does not take its answers"),
     }
     drop(visit);
 }

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use proto::certificate::Certificate;
 use proto::spiffe::SpiffeId;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
@@ -61,8 +62,10 @@ impl Svid {
             )
             .map(|certificate| CertificateDer::from(certificate.der().to_vec()))
             .collect();
-        let provider = rustls::crypto::ring::default_provider();
-        let certified = CertifiedKey::from_der(presented, key.to_rustls(), &provider)
+        let signer = any_supported_type(&key.as_rustls());
+        let certified = signer.map(|signer| CertifiedKey::new(presented, signer));
+        let certified = certified
+            .and_then(|certified| certified.keys_match().map(|()| certified))
             .map_err(|source| SvidError::KeyDoesNotFit { source })?;
         Ok(Self {
             spiffe_id,

@@ -14,9 +14,11 @@ use tokio_stream::wrappers::WatchStream;
 use tonic::Status;
 
 use super::report::Report;
+use crate::clock::Clock;
 use crate::offer::Board;
 use crate::offer::Offer;
 use crate::offer::Offers;
+use crate::offer::newest;
 use crate::roster::Grants;
 use crate::roster::Roster;
 
@@ -27,21 +29,30 @@ pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 pub(super) struct Share {
     pub(super) roster: Roster,
     pub(super) grants: Grants,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
+/// One of those whose identity it may have, and what that holds.
+pub(super) type Held = (usize, Offer);
+
 impl Share {
-    /// What there is of it, the default first; nothing where the default is not there yet, since another's identity
-    /// would be taken for it.
-    fn of(&self, board: &Board) -> Vec<(usize, Offer)> {
-        let has_default = self
-            .grants
-            .default_place()
-            .is_some_and(|place| board.at(place).is_some());
+    /// All that there is.
+    fn known(&self, board: &Board) -> Vec<Held> {
         let offer = |place| Some((place, board.at(place)?.clone()));
-        match has_default {
-            true => self.grants.places().filter_map(offer).collect(),
-            false => Vec::new(),
+        self.grants.places().filter_map(offer).collect()
+    }
+
+    /// What there is to be used, the default first; nothing where the default is not there yet, since another's
+    /// identity would be taken for it.
+    fn usable(&self, board: &Board) -> Vec<Held> {
+        let default = self.grants.default_place();
+        let mut held = self.known(board);
+        if held.first().map(|(place, _)| *place) != default {
+            return Vec::new();
         }
+        let now = self.clock.now();
+        held.retain(|(place, offer)| Some(*place) == default || offer.svid.not_after() >= now);
+        held
     }
 }
 
@@ -51,13 +62,13 @@ pub(super) fn svids(
     share: Share,
     report: Arc<Report>,
 ) -> Answers<X509svidResponse> {
-    let mut last: Vec<(usize, Offer)> = Vec::new();
+    let mut last: Vec<Held> = Vec::new();
     Box::pin(WatchStream::new(offers).filter_map(move |board| {
-        let held = share.of(&board);
-        if held.is_empty() || is_same(&last, &held) {
+        let held = share.usable(&board);
+        if is_same(&last, &held) {
             return None;
         }
-        let answer = answer(&share.roster, &held);
+        let answer = answer(&share.roster, &held)?;
         last = held;
         report.pushed();
         Some(Ok(answer))
@@ -72,7 +83,7 @@ pub(super) fn bundles(
 ) -> Answers<X509BundlesResponse> {
     let mut last: Option<X509BundlesResponse> = None;
     Box::pin(WatchStream::new(offers).filter_map(move |board| {
-        let answer = bundle(&share.of(&board))?;
+        let answer = bundle(&share.known(&board))?;
         if last.as_ref() == Some(&answer) {
             return None;
         }
@@ -82,49 +93,54 @@ pub(super) fn bundles(
     }))
 }
 
-fn is_same(one: &[(usize, Offer)], other: &[(usize, Offer)]) -> bool {
-    let is_same = |((place, one), (other_place, other)): (&(usize, Offer), &(usize, Offer))| {
+fn is_same(one: &[Held], other: &[Held]) -> bool {
+    let is_same = |((place, one), (other_place, other)): (&Held, &Held)| {
         place == other_place && Arc::ptr_eq(&one.svid, &other.svid) && one.beyond == other.beyond
     };
     one.len() == other.len() && one.iter().zip(other).all(is_same)
 }
 
-/// `held` is not empty.
-pub(super) fn answer(roster: &Roster, held: &[(usize, Offer)]) -> X509svidResponse {
-    let newest = newest(held, |_| true);
-    let svids = held.iter().map(|(place, offer)| {
-        let domain = offer.trust_domain();
-        let roots = newest_of(held, &domain).map_or(offer, |(_, newest)| newest);
-        svid(offer, roots, roster.name(*place))
-    });
-    X509svidResponse {
+/// `None` where nothing is held.
+pub(super) fn answer(roster: &Roster, held: &[Held]) -> Option<X509svidResponse> {
+    let newest = newest_of(held)?;
+    let svids = held
+        .iter()
+        .map(|(place, offer)| svid(offer, newest, roster.name(*place)));
+    Some(X509svidResponse {
         svids: svids.collect(),
-        crl: newest.map_or_else(Vec::new, |(_, it)| it.beyond.crls.clone()),
-        federated_bundles: newest
-            .map(|(_, it)| others(it).collect())
-            .unwrap_or_default(),
-    }
+        crl: newest.beyond.crls.clone(),
+        federated_bundles: others(newest).collect(),
+    })
 }
 
-fn svid(offer: &Offer, roots: &Offer, hint: &str) -> X509svid {
+/// With the newest roots of its trust domain, unless those do not lead to it: a workload may be ahead of what is told,
+/// or behind.
+fn svid(offer: &Offer, newest: &Offer, hint: &str) -> X509svid {
     let svid = &offer.svid;
+    let anchor = svid.roots().first();
+    let roots = newest.svid.roots();
+    let roots = match anchor.is_some_and(|anchor| roots.contains(anchor)) {
+        true => roots,
+        false => svid.roots(),
+    };
     let certified = svid.rustls_certified_key();
     X509svid {
         spiffe_id: svid.spiffe_id().to_string(),
         x509_svid: certified.cert.iter().flat_map(|it| it.to_vec()).collect(),
         x509_svid_key: svid.private_key_pkcs8().der().to_vec(),
-        bundle: concatenated(roots.svid.roots()),
+        bundle: concatenated(roots),
         hint: hint.to_owned(),
     }
 }
 
-/// `None` where nothing is held.
-pub(super) fn bundle(held: &[(usize, Offer)]) -> Option<X509BundlesResponse> {
-    let (_, newest) = newest(held, |_| true)?;
+/// `None` where nothing is held. Workloads of one CA have one trust domain; of others' roots it knows itself.
+pub(super) fn bundle(held: &[Held]) -> Option<X509BundlesResponse> {
+    let newest = newest_of(held)?;
     let own = held.iter().map(|(_, offer)| {
-        let domain = offer.trust_domain();
-        let roots = newest_of(held, &domain).map_or(offer, |(_, newest)| newest);
-        (id(&domain), concatenated(roots.svid.roots()))
+        let domain = offer.svid.spiffe_id().trust_domain();
+        let is_of_newest = domain == newest.svid.spiffe_id().trust_domain();
+        let roots = if is_of_newest { newest } else { offer };
+        (id(domain.as_str()), concatenated(roots.svid.roots()))
     });
     Some(X509BundlesResponse {
         crl: newest.beyond.crls.clone(),
@@ -132,17 +148,8 @@ pub(super) fn bundle(held: &[(usize, Offer)]) -> Option<X509BundlesResponse> {
     })
 }
 
-fn newest_of<'a>(held: &'a [(usize, Offer)], domain: &str) -> Option<&'a (usize, Offer)> {
-    newest(held, |offer| offer.trust_domain() == domain)
-}
-
-/// The workloads of one CA hear of new roots one after the other: what one of them knows is good for all.
-fn newest(held: &[(usize, Offer)], is_meant: impl Fn(&Offer) -> bool) -> Option<&(usize, Offer)> {
-    let meant = held.iter().filter(|(_, offer)| is_meant(offer));
-    meant.reduce(|best, next| match next.1.age > best.1.age {
-        true => next,
-        false => best,
-    })
+fn newest_of(held: &[Held]) -> Option<&Offer> {
+    newest(held.iter().map(|(_, offer)| ((), offer))).map(|(_, offer)| offer)
 }
 
 /// Roots of other trust domains, by their SPIFFE IDs.

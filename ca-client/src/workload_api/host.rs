@@ -24,10 +24,10 @@ use tower::ServiceExt as _;
 use super::SERVICE;
 use super::service::Service;
 use super::visitors::MOST_CALLS;
-use super::visitors::Place;
 use super::visitors::Visitors;
 use crate::socket;
 use crate::socket::Peer;
+use crate::socket::Place;
 
 /// Everything for all connections.
 #[derive(Clone, Debug)]

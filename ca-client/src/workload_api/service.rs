@@ -55,11 +55,8 @@ impl SpiffeWorkloadApi for Service {
                 humantime::format_rfc3339_seconds(not_after)
             )));
         }
-        let share = Share {
-            roster: self.roster.clone(),
-            grants,
-        };
-        let answers = answers::svids(self.offers.clone(), share, Arc::clone(&self.report));
+        let (offers, report) = (self.offers.clone(), Arc::clone(&self.report));
+        let answers = answers::svids(offers, self.share(grants), report);
         Ok(Response::new(answers))
     }
 
@@ -68,12 +65,14 @@ impl SpiffeWorkloadApi for Service {
         request: Request<X509BundlesRequest>,
     ) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
         let grants = self.grants(&request)?;
-        let _not_after = self.held_until(&grants)?;
-        let share = Share {
-            roster: self.roster.clone(),
-            grants,
-        };
-        let answers = answers::bundles(self.offers.clone(), share, Arc::clone(&self.report));
+        let has_any = grants
+            .places()
+            .any(|place| self.offers.borrow().at(place).is_some());
+        if !has_any {
+            let _not_after = self.held_until(&grants)?;
+        }
+        let (offers, report) = (self.offers.clone(), Arc::clone(&self.report));
+        let answers = answers::bundles(offers, self.share(grants), report);
         Ok(Response::new(answers))
     }
 
@@ -100,6 +99,14 @@ impl SpiffeWorkloadApi for Service {
 }
 
 impl Service {
+    fn share(&self, grants: Grants) -> Share {
+        Share {
+            roster: self.roster.clone(),
+            grants,
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     fn grants<T>(&self, request: &Request<T>) -> Result<Grants, Status> {
         let peer = request.extensions().get::<Peer>();
         let peer = peer.ok_or_else(|| Status::internal("nobody knows who asks"))?;
@@ -108,7 +115,8 @@ impl Service {
 
     /// The last second of what is the caller's default.
     fn held_until(&self, grants: &Grants) -> Result<std::time::SystemTime, Status> {
-        let place = grants.default_place().unwrap_or_default();
+        let place = grants.default_place();
+        let place = place.ok_or_else(|| Status::permission_denied("no identity issued"))?;
         let held = self.offers.borrow();
         match held.at(place) {
             Some(offer) => Ok(offer.svid.not_after()),

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use super::Current;
 use super::Engine;
 use crate::agent::Output;
+use crate::agent::aside::Aside;
 use crate::agent::follow::Memory;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
@@ -22,6 +24,53 @@ use crate::instance::InstanceId;
 use crate::key::PrivateKey;
 use crate::svid::Svid;
 
+/// What the files are to be.
+struct Wish {
+    svid: Arc<Svid>,
+    bundle: Option<Arc<Bundle>>,
+    instance: Option<InstanceId>,
+    /// They were that when they were last looked at.
+    was_there: bool,
+    now: SystemTime,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Tended {
+    svid: Arc<Svid>,
+    bundle: Option<Arc<Bundle>>,
+    lost: Option<FilesError>,
+    /// `None` where nothing had to be; an error goes with the last second of the older certificate that is there.
+    written: Option<Result<(), (FilesError, Option<SystemTime>)>>,
+}
+
+impl Wish {
+    fn fulfil(self, output: &Mutex<Output>) -> Tended {
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = match self.was_there {
+            true => output.check(&self.svid).err(),
+            false => None,
+        };
+        let is_whole = self.was_there && lost.is_none();
+        let written = (!is_whole).then(|| {
+            let written = output.write(&self.svid, self.bundle.as_ref(), self.now);
+            if written.is_ok() {
+                output.remember_instance(self.instance.as_ref());
+            }
+            written.map_err(|error| {
+                let older_until = output.good_until(&error);
+                (error, older_until)
+            })
+        });
+        Tended {
+            svid: self.svid,
+            bundle: self.bundle,
+            lost,
+            written,
+        }
+    }
+}
+
 /// What an earlier run left.
 struct Left {
     is_whole: bool,
@@ -29,6 +78,21 @@ struct Left {
     memory: Memory,
     bundle: Result<Option<Bundle>, FilesError>,
     stored: Result<Option<(Svid, Option<SystemTime>)>, FilesError>,
+}
+
+impl Left {
+    fn read(output: &Mutex<Output>) -> Self {
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = output.stored();
+        let svid = stored.as_ref().ok().and_then(Option::as_ref);
+        Self {
+            is_whole: svid.is_some_and(|(svid, _)| output.is_whole(svid)),
+            requested: output.requested(),
+            memory: output.memory(),
+            bundle: output.stored_bundle(),
+            stored,
+        }
+    }
 }
 
 impl Engine {
@@ -39,18 +103,16 @@ impl Engine {
             self.know();
             return;
         };
-        let left = blocking(output, |output| {
-            let stored = output.stored();
-            let svid = stored.as_ref().ok().and_then(Option::as_ref);
-            Left {
-                is_whole: svid.is_some_and(|(svid, _)| output.is_whole(svid)),
-                requested: output.requested(),
-                memory: output.memory(),
-                bundle: output.stored_bundle(),
-                stored,
+        let mut reading = Aside::new();
+        let left = loop {
+            let output = Arc::clone(&output);
+            match reading.ask(PATIENCE, move || Left::read(&output)).await {
+                Some(left) => break left,
+                None => self.note_silence(),
             }
-        })
-        .await;
+        };
+        self.status
+            .send_modify(|status| status.files = Files::Pending);
         self.on_disk = left.is_whole;
         self.instance = left.memory.instance;
         // What is about to be written anew has to be told anew.
@@ -145,56 +207,81 @@ impl Engine {
     }
 
     /// Keeps a new key across restarts, where a token may have to pay for its certificate.
-    pub(super) async fn keep_key(&self, key: Arc<KeyAndCsr>) {
+    pub(super) async fn keep_key(&mut self, key: Arc<KeyAndCsr>) {
         let Some(output) = self.output.clone() else {
             return;
         };
-        let kept = blocking(output, move |output| output.keep_requested(&key.key)).await;
-        if let Err(error) = kept {
-            warn(&error, "a restart may cost a one-time token");
+        let keep = move || {
+            let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            output.keep_requested(&key.key)
+        };
+        match Aside::new().ask(PATIENCE, keep).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => warn(&error, "a restart may cost a one-time token"),
+            None => self.note_silence(),
         }
     }
 
-    /// Makes the files what is held.
+    /// Makes the files what is held. A directory that does not answer is told of, and holds up nothing else.
     pub(super) async fn tend_files(&mut self, now: Moment) {
         let (Some(output), Some(held)) = (self.output.clone(), &self.held) else {
             return;
         };
-        let svid = Arc::clone(&held.svid);
-        let bundle = self.bundle.clone();
-        let instance = self.instance.clone();
-        let was_there = self.on_disk;
-        let (lost, written) = blocking(output, move |output| {
-            let lost = match was_there {
-                true => output.check(&svid).err(),
-                false => None,
-            };
-            match was_there && lost.is_none() {
-                true => (None, None),
-                false => {
-                    let written = output.write(&svid, bundle.as_ref(), now.wall);
-                    if written.is_ok() {
-                        output.remember_instance(instance.as_ref());
-                    }
-                    (
-                        lost,
-                        Some(written.map_err(|error| {
-                            let older_until = output.good_until(&error);
-                            (error, older_until)
-                        })),
-                    )
-                }
-            }
-        })
-        .await;
-        if let Some(error) = lost {
+        let wish = Wish {
+            svid: Arc::clone(&held.svid),
+            bundle: self.bundle.clone(),
+            instance: self.instance.clone(),
+            was_there: self.on_disk,
+            now: now.wall,
+        };
+        let tended = self.disk.ask(PATIENCE, move || wish.fulfil(&output)).await;
+        let Some(tended) = tended else {
+            self.note_silence();
+            return;
+        };
+        if !self.is_held(&tended) {
+            // It was begun for what is not held any more; the next look is for what is.
+            return;
+        }
+        if let Some(error) = tended.lost {
             warn(&error, "the files are gone");
             self.standing = Arc::default();
         }
-        match written {
-            None => {}
+        match tended.written {
+            None => self.note_answer(now),
             Some(Ok(())) => self.note_written(now),
-            Some(Err((error, older_until))) => self.note_unwritten(&error, older_until),
+            Some(Err((error, older_until))) => self.note_unwritten(one_line(&error), older_until),
+        }
+    }
+
+    fn is_held(&self, tended: &Tended) -> bool {
+        let held = self.held.as_ref();
+        let is_same_bundle = match (&self.bundle, &tended.bundle) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        is_same_bundle && held.is_some_and(|held| Arc::ptr_eq(&held.svid, &tended.svid))
+    }
+
+    /// Nobody knows how the files are.
+    fn note_silence(&mut self) {
+        let held = self.held.as_ref().filter(|_| self.on_disk);
+        let there = held.map(|held| held.svid.not_after());
+        let was_there = self.on_disk;
+        let seconds = PATIENCE.as_secs();
+        self.note_unwritten(
+            format!("the file system of --out did not answer within {seconds} seconds"),
+            there,
+        );
+        self.on_disk = was_there;
+    }
+
+    /// The files are there, as before.
+    fn note_answer(&self, now: Moment) {
+        if matches!(self.status.borrow().files, Files::Failed { .. }) {
+            tracing::info!("the file system answers again, and the files are there");
+            self.status
+                .send_modify(|status| status.files = Files::Written { at: now.wall });
         }
     }
 
@@ -209,9 +296,8 @@ impl Engine {
         self.publish();
     }
 
-    fn note_unwritten(&mut self, error: &FilesError, older_until: Option<SystemTime>) {
+    fn note_unwritten(&mut self, message: String, older_until: Option<SystemTime>) {
         self.on_disk = false;
-        let message = one_line(error);
         let is_news = match &self.status.borrow().files {
             Files::Failed {
                 message: before, ..
@@ -230,26 +316,9 @@ impl Engine {
     }
 }
 
-/// Works on the output where waiting for a disk holds up nobody.
-async fn blocking<T: Send + 'static>(
-    output: Arc<Mutex<Output>>,
-    work: impl FnOnce(&mut Output) -> T + Send + 'static,
-) -> T {
-    let task = tokio::task::spawn_blocking(move || {
-        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut output)
-    });
-    match task.await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            // A supervisor helps where nothing but a new start does.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is ending.
-            Err(_cancelled) => std::future::pending().await,
-        },
-    }
-}
-
 fn warn(error: &FilesError, what: &str) {
     tracing::warn!("{what}: {}", one_line(error));
 }
+
+/// For a whole set of files to be written, or looked at, on a disk that is busy.
+const PATIENCE: Duration = Duration::from_secs(5);

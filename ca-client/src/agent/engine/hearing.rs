@@ -82,7 +82,7 @@ impl Engine {
         let bundle = Bundle::new(Some(heard.number), roots)
             .distrusting(self.bundle.iter().flat_map(|before| before.distrusted()))
             .distrusting(&heard.distrusted)
-            .telling(heard.beyond);
+            .telling(Some(heard.number), heard.beyond);
         if bundle.of_the_ca().is_empty() {
             return Err(NonsenseError::NobodyLeft);
         }
@@ -161,7 +161,7 @@ impl Engine {
         let before = self.bundle.take();
         let bundle = bundle
             .distrusting(before.iter().flat_map(|before| before.distrusted()))
-            .beside(before.as_ref().and_then(|before| before.beyond().cloned()));
+            .beside_as_in(before.as_deref());
         self.bundle = Some(Arc::new(bundle));
     }
 

@@ -37,6 +37,7 @@ use crate::bundle::Bundle;
 use crate::csr::KeyAndCsr;
 use crate::instance::InstanceId;
 use crate::svid::Svid;
+use disk::Tended;
 
 /// The agent at work.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ pub(super) struct Engine {
     roots: Watched,
     tokens: Aside<io::Result<Zeroizing<String>>>,
     given_roots: Aside<io::Result<Vec<u8>>>,
+    disk: Aside<Tended>,
     retry: Option<Retry>,
     /// The failure that the log had last, and when.
     complaint: Option<(String, Moment)>,
@@ -111,6 +113,7 @@ impl Engine {
             roots: Watched::new(roots.cloned()),
             tokens: Aside::new(),
             given_roots: Aside::new(),
+            disk: Aside::new(),
             last_look: Moment::now(settings.clock.as_ref()),
             settings,
             svids,

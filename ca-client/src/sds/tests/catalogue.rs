@@ -12,6 +12,7 @@ use prost::Message;
 use proto::certificate::Certificate;
 
 use super::*;
+use crate::sds::secrets::wipe;
 
 fn read<T: Message + Default>(any: Any) -> T {
     T::decode(any.value.as_slice()).unwrap()
@@ -138,4 +139,17 @@ fn the_private_key_is_in_no_debug_output() {
     let root = Root::new();
     let shown = format!("{:?}", catalogue(&root.svid(&[&root])));
     assert!(!shown.contains("PRIVATE") && shown.len() < 2000, "{shown}");
+}
+
+#[test]
+fn nothing_of_a_key_is_left_where_a_secret_was() {
+    let root = Root::new();
+    let catalogue = catalogue(&root.svid(&[&root]));
+    let mut body = secret(&catalogue, "default").r#type.unwrap();
+    wipe(&mut body);
+    let secret::Type::TlsCertificate(certificate) = body else {
+        panic!("not a certificate");
+    };
+    assert_eq!(text(certificate.private_key), "");
+    assert_ne!(text(certificate.certificate_chain), "");
 }

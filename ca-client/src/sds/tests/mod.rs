@@ -1,5 +1,6 @@
 //! Certificates to be served, made by rcgen, and what the rooms' tests share.
 
+mod call;
 mod catalogue;
 mod node;
 mod slim;
@@ -30,6 +31,8 @@ use crate::offer::Place;
 use crate::readers::Statuses;
 use crate::roster::Grants;
 use crate::roster::Roster;
+use crate::socket::Limits;
+use crate::socket::Room;
 use crate::svid::Svid;
 use crate::workload_api::AllowRule;
 
@@ -119,4 +122,14 @@ fn streams_of(workloads: usize) -> (Arc<Streams>, Vec<watch::Receiver<Status>>) 
 fn streams() -> (Arc<Streams>, watch::Receiver<Status>) {
     let (streams, mut seen) = streams_of(1);
     (streams, seen.remove(0))
+}
+
+/// A room of so many octets, half of them for one party.
+fn octets(all: usize) -> Arc<Room> {
+    Arc::new(Room::new(Limits {
+        all,
+        of_a_party: all / 2,
+        of_a_user: all,
+        of_the_refused: all / 8,
+    }))
 }

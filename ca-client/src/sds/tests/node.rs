@@ -8,11 +8,11 @@ use crate::sds::gate::Gate;
 use crate::sds::stage;
 use crate::sds::subscription::Confirmed;
 
-fn offer_of(svid: &Arc<Svid>, number: u64, is_told: bool) -> Offer {
+fn offer_of(svid: &Arc<Svid>, number: u64, told: Option<u64>) -> Offer {
     Offer {
         age: BundleAge {
+            told,
             number: Some(number),
-            is_told,
         },
         ..offer(svid)
     }
@@ -55,15 +55,19 @@ fn roots_are_the_newest_of_those_that_a_reader_may_have() {
     let after = old.svid(&[&old, &new]);
     let later = old.svid(&[&new, &old]);
     let table = [
-        (offer_of(&before, 5, true), offer_of(&after, 6, true), 1),
-        (offer_of(&after, 6, true), offer_of(&before, 5, true), 0),
+        ((&before, 5, Some(5)), (&after, 6, Some(6)), 1),
+        ((&after, 6, Some(6)), (&before, 5, Some(5)), 0),
         // What was left over from an earlier bundle gives way to what was told with this one.
-        (offer_of(&after, 6, false), offer_of(&later, 6, true), 1),
-        (offer_of(&after, 6, true), offer_of(&later, 6, false), 0),
-        (offer_of(&after, 6, true), offer_of(&later, 6, true), 0),
+        ((&after, 6, Some(5)), (&later, 6, Some(6)), 1),
+        ((&after, 6, Some(6)), (&later, 6, Some(5)), 0),
+        ((&after, 6, Some(6)), (&later, 6, Some(6)), 0),
+        // Who has been told of no revocation lists yet must not stand for who has.
+        ((&before, 6, Some(6)), (&after, 7, None), 0),
+        ((&before, 6, None), (&after, 7, None), 1),
     ];
+    let offered = |(svid, number, told)| Some(offer_of(svid, number, told));
     for (first, second, newest) in table {
-        let catalogue = of_offers(&[Some(first), Some(second)]);
+        let catalogue = of_offers(&[offered(first), offered(second)]);
         for name in ["ROOTCA", "spiffe://cluster.local"] {
             let seen = found(&catalogue, &[0, 1], name);
             assert_eq!(seen, roots(&catalogue, newest), "{name}");
@@ -137,7 +141,7 @@ async fn each_gate_waits_for_the_readers_of_its_workload() {
     two.places[1].offer(offer(&two.root.svid(&[&two.root])));
     let shown = two.shows(|catalogue| catalogue.at(1).is_some()).await;
     let second = Grants::of(&[1]);
-    let deaf = two.streams.take_seat("deaf".to_owned(), second).unwrap();
+    let deaf = two.streams.take_seat("deaf".to_owned(), second);
     deaf.note(Confirmed::from([("default".into(), None)]));
     assert!(two.passes(0).await);
     assert!(!two.passes(1).await);
@@ -155,7 +159,7 @@ async fn each_gate_waits_for_the_readers_of_its_workload() {
 async fn who_asked_before_there_was_a_certificate_is_waited_for() {
     let two = Two::begun().await;
     let both = Grants::of(&[1, 0]);
-    let early = two.streams.take_seat("early".to_owned(), both).unwrap();
+    let early = two.streams.take_seat("early".to_owned(), both);
     early.note(Confirmed::from([("default".into(), None)]));
     assert!(two.passes(0).await, "it wants another's");
     two.places[1].offer(offer(&two.root.svid(&[&two.root])));

@@ -16,6 +16,7 @@ use x509_parser::parse_x509_certificate;
 
 use super::visitors;
 use crate::bundle::Beyond;
+use crate::clock::SystemClock;
 use crate::offer::BundleAge;
 use crate::offer::Offer;
 use crate::offer::Place;
@@ -59,11 +60,12 @@ fn share() -> Share {
     Share {
         roster: Roster::of_one(AllowRule::any()),
         grants: Grants::of(&[0]),
+        clock: Arc::new(SystemClock),
     }
 }
 
 fn answer(offer: &Offer) -> X509svidResponse {
-    answers::answer(&share().roster, &[(0, offer.clone())])
+    answers::answer(&share().roster, &[(0, offer.clone())]).unwrap()
 }
 
 /// How many certificates stand one after the other.

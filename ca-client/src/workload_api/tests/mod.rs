@@ -8,12 +8,12 @@ use tokio::sync::watch;
 
 use super::allow::AllowRule;
 use super::report::Report;
-use super::visitors::Place;
 use super::visitors::Visitors;
 use crate::agent::Status;
 use crate::readers::Statuses;
 use crate::roster::Roster;
 use crate::socket::Peer;
+use crate::socket::Place;
 use crate::socket::Unmapped;
 
 fn peer(uid: u32, gid: u32, pid: i32) -> Peer {
@@ -100,15 +100,19 @@ fn a_rule_that_cannot_be_read_is_refused_by_its_term() {
 }
 
 #[test]
-fn no_process_takes_all_the_room_and_places_are_given_back() {
-    let (visitors, seen) = visitors("uid=1");
+fn neither_a_process_nor_a_user_takes_all_the_room_and_places_are_given_back() {
+    let (visitors, seen) = visitors("uid=1,uid=2");
     let (greedy, modest) = (peer(1, 1, 10), peer(1, 1, 11));
     let taken: Vec<Place> = (0..5000).map_while(|_| visitors.call(&greedy)).collect();
     assert_eq!(taken.len(), 1000);
     assert!(visitors.call(&modest).is_some());
     let status = seen.borrow().workload_api.clone().unwrap();
     assert_eq!(status.streams, 1000, "the modest one has gone again");
-    drop(taken);
+    let others = |pid| visitors.call(&peer(1, 1, pid));
+    let of_the_user: Vec<Place> = (12..5000).map_while(others).collect();
+    assert_eq!(of_the_user.len(), 600, "others of its user share with it");
+    assert!(visitors.call(&peer(2, 1, 9)).is_some());
+    drop((taken, of_the_user));
     assert_eq!(seen.borrow().workload_api.as_ref().unwrap().streams, 0);
     assert!(visitors.call(&greedy).is_some());
 }
