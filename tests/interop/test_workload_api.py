@@ -167,7 +167,7 @@ def test_another_user_is_refused_unless_the_rule_names_it(mesh):
     assert said["cart"].startswith(f"PERMISSION_DENIED no identity issued: uid {nobody}"), said
     assert said["desk"] == "spiffe://cluster.local/ns/shop/sa/desk"
     log = (mesh.work / "cart" / "log").read_text()
-    assert "refused by the rule of --workload-api-allow" in log and f"uid={nobody}" in log
+    assert "no rule names it (--workload-api-allow" in log and f"uid={nobody}" in log
 
 
 def test_grpc_js_follows_renewals(mesh):

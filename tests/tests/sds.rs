@@ -386,7 +386,7 @@ async fn a_socket_of_a_killed_agent_is_replaced_and_that_of_a_living_one_is_not(
     let more = ["--sds-socket=sds.sock", "--out=other"];
     let refused = scene.try_agent(&more).unwrap_err();
     assert!(
-        refused.starts_with("Some(1)") && refused.contains("takes connections"),
+        refused.starts_with("Some(1)") && refused.contains("is another agent's"),
         "{refused}"
     );
     agent.signal("KILL");

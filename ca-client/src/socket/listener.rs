@@ -151,8 +151,8 @@ async fn prefaced(
 }
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Connections at once to one socket; more are closed on arrival. Two sockets leave room for all else within the usual
-/// thousand file descriptors.
+/// Connections at once to one socket; more are closed on arrival. Two sockets leave room for all else of one workload
+/// within the usual thousand file descriptors; for many, the limit of these is raised.
 pub(crate) const MOST_CONNECTIONS: usize = 450;
 /// From connecting to the end of the preface.
 const FIRST_WORD: Duration = Duration::from_secs(10);

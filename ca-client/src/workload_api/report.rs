@@ -104,7 +104,7 @@ impl Report {
                 uid,
                 gid,
                 pid,
-                "a peer is refused: no rule says that it may have an identity"
+                "a peer is refused: no rule names it (--workload-api-allow, or allow in the list of --node)"
             );
         }
         self.change(|api| api.refused += 1);
