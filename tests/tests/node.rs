@@ -1,7 +1,7 @@
 //! One agent serves many workloads of a machine: each peer gets what the rules say, each workload has its own token and
 //! files, and none has to wait for another.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;

@@ -69,6 +69,9 @@ pub(super) struct Answer {
     pub(super) secrets: Vec<(Arc<str>, Arc<Resource>)>,
 }
 
+/// Names, and what they meant.
+type Versions = Vec<(Arc<str>, Version)>;
+
 /// For each name that a stream wants, the version that it acknowledged.
 pub(super) type Confirmed = BTreeMap<Arc<str>, Option<Version>>;
 
@@ -84,7 +87,7 @@ pub(super) struct Subscription {
     sent: BTreeMap<Arc<str>, Version>,
     confirmed: BTreeMap<Arc<str>, Version>,
     /// Answers that nothing was said of yet, the latest last.
-    open: VecDeque<(String, Vec<(Arc<str>, Version)>)>,
+    open: VecDeque<(String, Versions)>,
 }
 
 impl Subscription {
@@ -147,7 +150,7 @@ impl Subscription {
         if secrets.is_empty() {
             return None;
         }
-        let versions: Vec<(Arc<str>, Version)> = secrets
+        let versions: Versions = secrets
             .iter()
             .map(|(name, resource)| (Arc::clone(name), Arc::clone(&resource.version)))
             .collect();

@@ -37,7 +37,7 @@ fn roots(catalogue: &Catalogue, place: usize) -> Option<Arc<str>> {
 fn the_default_is_the_first_of_what_is_granted_and_nobody_elses_before_that_is_there() {
     let root = Root::new();
     let [a, b] = [(); 2].map(|()| Some(offer(&root.svid(&[&root]))));
-    let all = of_offers(&[a.clone(), b.clone()]);
+    let all = of_offers(&[a, b.clone()]);
     assert_eq!(found(&all, &[0, 1], "default"), leaf(&all, 0));
     assert_eq!(found(&all, &[1], "default"), leaf(&all, 1));
     assert_eq!(found(&all, &[], "default"), None);
