@@ -108,7 +108,7 @@ struct Whole {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Asked {
-    Node(NodeReport),
+    Node(Box<NodeReport>),
     Agent(Box<StatusReport>),
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct AgentOptions {
     #[command(flatten)]
     pub(crate) ca: CaOptions,
 
-    /// Serve many workloads: a YAML list with name, allow, token_file, out and maybe spiffe_id of each, read at the start
+    /// Serve many workloads: a YAML list (see below), read at the start
     #[arg(long, env = "CA_CLIENT_NODE", value_name = "FILE")]
     pub(crate) node: Option<PathBuf>,
 
