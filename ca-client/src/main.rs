@@ -14,6 +14,7 @@ mod node_file;
 mod output;
 mod report;
 mod status_command;
+mod status_table;
 mod supervisor;
 mod telemetry;
 mod trust_choice;

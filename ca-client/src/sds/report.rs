@@ -15,6 +15,7 @@ use crate::agent::Status;
 use crate::clock::Clock;
 use crate::readers::Statuses;
 use crate::roster::Roster;
+use crate::socket::Lines;
 use crate::socket::Peer;
 
 /// The SDS server in the agent's status.
@@ -49,16 +50,9 @@ pub(super) struct Report {
     workloads: Vec<Arc<watch::Sender<Status>>>,
     roster: Roster,
     clock: Arc<dyn Clock>,
-    refusals: Mutex<Lines>,
-    strangers: Mutex<Lines>,
+    refusals: Lines,
+    strangers: Lines,
     waits: Mutex<BTreeMap<usize, Wait>>,
-}
-
-/// How much was logged of one kind lately.
-#[derive(Debug, Default)]
-struct Lines {
-    since: Option<Instant>,
-    count: u32,
 }
 
 /// For how long a workload waits for its readers, and when that was told.
@@ -75,8 +69,8 @@ impl Report {
             workloads: statuses.workloads,
             roster,
             clock,
-            refusals: Mutex::default(),
-            strangers: Mutex::default(),
+            refusals: Lines::default(),
+            strangers: Lines::default(),
             waits: Mutex::default(),
         };
         report.change(|_sds| {});
@@ -123,7 +117,7 @@ impl Report {
     pub(super) fn refused(&self, who: &str, names: &[String], why: &str) {
         let names = names.join(", ");
         let why: String = why.escape_debug().take(LONGEST).collect();
-        if is_worth_a_line(&self.refusals, "SDS answers are refused") {
+        if self.refusals.has_room("SDS answers are refused") {
             tracing::warn!(who, names, "an SDS answer is refused: {why}");
         }
         let at = self.clock.now();
@@ -139,10 +133,10 @@ impl Report {
 
     /// Somebody asked whom no workload's rule names.
     pub(super) fn turned_away(&self, peer: &Peer) {
-        if is_worth_a_line(
-            &self.strangers,
-            "peers ask for secrets of no workload of theirs",
-        ) {
+        if self
+            .strangers
+            .has_room("peers whom no workload's rule names")
+        {
             let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
             tracing::warn!(
                 uid,
@@ -199,25 +193,9 @@ impl Report {
     }
 }
 
-/// Whoever does the same all the time must not fill the log: it is counted.
-fn is_worth_a_line(lines: &Mutex<Lines>, what: &str) -> bool {
-    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.since.is_none_or(|since| since.elapsed() >= MINUTE) {
-        lines.since = Some(Instant::now());
-        lines.count = 0;
-    }
-    lines.count += 1;
-    if lines.count == MOST_LINES {
-        tracing::warn!("many {what}; for a minute they are only counted");
-    }
-    lines.count < MOST_LINES
-}
-
 /// After which it is worth a line that somebody is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines of one kind in a minute.
-const MOST_LINES: u32 = 20;
 /// Characters of a refusal.
 const LONGEST: usize = 500;
 /// Of those who are waited for.

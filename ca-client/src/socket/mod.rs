@@ -10,6 +10,7 @@ mod fields;
 mod frames;
 mod hang_up;
 mod hidden;
+mod lines;
 mod listener;
 mod peer;
 mod place;
@@ -19,6 +20,7 @@ mod tests;
 mod unmapped;
 
 pub(crate) use hang_up::HangUp;
+pub(crate) use lines::Lines;
 pub(crate) use listener::Host;
 pub(crate) use listener::MOST_CONNECTIONS;
 pub(crate) use listener::run;

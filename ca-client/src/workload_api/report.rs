@@ -2,15 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::agent::Status;
 use crate::readers::Statuses;
+use crate::socket::Lines;
 use crate::socket::Peer;
 
 /// The Workload API in the agent's status.
@@ -35,8 +32,8 @@ pub(super) struct Report {
     status: Arc<watch::Sender<Status>>,
     /// Of those who are served; the same where there is one.
     workloads: Vec<Arc<watch::Sender<Status>>>,
-    admitted: Mutex<Lines>,
-    refused: Mutex<Lines>,
+    admitted: Lines,
+    refused: Lines,
 }
 
 impl Report {
@@ -44,8 +41,8 @@ impl Report {
         let report = Self {
             status: statuses.shared,
             workloads: statuses.workloads,
-            admitted: Mutex::default(),
-            refused: Mutex::default(),
+            admitted: Lines::default(),
+            refused: Lines::default(),
         };
         report.change(|_api| {});
         report
@@ -90,7 +87,7 @@ impl Report {
 
     /// Somebody connected who may have our identity.
     pub(super) fn admitted(&self, peer: &Peer) {
-        if is_worth_a_line(&self.admitted) {
+        if self.admitted.has_room("workloads connected") {
             let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
             tracing::info!(uid, gid, pid, "a workload connected");
         }
@@ -98,7 +95,7 @@ impl Report {
 
     /// Somebody connected who may not.
     pub(super) fn refused(&self, peer: &Peer) {
-        if is_worth_a_line(&self.refused) {
+        if self.refused.has_room("peers whom no rule names") {
             let (uid, gid, pid) = (peer.uid, peer.gid, peer.pid);
             tracing::warn!(
                 uid,
@@ -123,28 +120,3 @@ impl Report {
             .send_modify(|status| change(status.workload_api.get_or_insert_default()));
     }
 }
-
-/// How much was logged of one kind lately.
-#[derive(Debug, Default)]
-struct Lines {
-    since: Option<Instant>,
-    count: u64,
-}
-
-/// Whoever connects all the time must not fill the log: what is left out is told with the next line.
-fn is_worth_a_line(lines: &Mutex<Lines>) -> bool {
-    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.since.is_none_or(|since| since.elapsed() >= MINUTE) {
-        if let Some(unsaid) = lines.count.checked_sub(MOST_LINES).filter(|it| *it > 0) {
-            tracing::info!(unsaid, "more of these connected to the Workload API before");
-        }
-        lines.since = Some(Instant::now());
-        lines.count = 0;
-    }
-    lines.count += 1;
-    lines.count <= MOST_LINES
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-/// In a minute, of one kind.
-const MOST_LINES: u64 = 30;

@@ -2,98 +2,26 @@
 //! it again when somebody took it away.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use super::Current;
 use super::Engine;
-use crate::agent::Output;
+use super::errand::Left;
+use super::errand::Tended;
+use super::errand::Wish;
 use crate::agent::aside::Aside;
-use crate::agent::follow::Memory;
 use crate::agent::moment::Moment;
 use crate::agent::renewal::granted;
 use crate::agent::status::Files;
 use crate::agent::status::Held;
 use crate::agent::status::one_line;
-use crate::bundle::Bundle;
 use crate::csr::KeyAndCsr;
 use crate::files::FilesError;
 use crate::instance::InstanceId;
 use crate::key::PrivateKey;
 use crate::svid::Svid;
-
-/// What the files are to be.
-struct Wish {
-    svid: Arc<Svid>,
-    bundle: Option<Arc<Bundle>>,
-    instance: Option<InstanceId>,
-    /// They were that when they were last looked at.
-    was_there: bool,
-    now: SystemTime,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) struct Tended {
-    svid: Arc<Svid>,
-    bundle: Option<Arc<Bundle>>,
-    lost: Option<FilesError>,
-    /// `None` where nothing had to be; an error goes with the last second of the older certificate that is there.
-    written: Option<Result<(), (FilesError, Option<SystemTime>)>>,
-}
-
-impl Wish {
-    fn fulfil(self, output: &Mutex<Output>) -> Tended {
-        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = match self.was_there {
-            true => output.check(&self.svid).err(),
-            false => None,
-        };
-        let is_whole = self.was_there && lost.is_none();
-        let written = (!is_whole).then(|| {
-            let written = output.write(&self.svid, self.bundle.as_ref(), self.now);
-            if written.is_ok() {
-                output.remember_instance(self.instance.as_ref());
-            }
-            written.map_err(|error| {
-                let older_until = output.good_until(&error);
-                (error, older_until)
-            })
-        });
-        Tended {
-            svid: self.svid,
-            bundle: self.bundle,
-            lost,
-            written,
-        }
-    }
-}
-
-/// What an earlier run left.
-struct Left {
-    is_whole: bool,
-    requested: Option<PrivateKey>,
-    memory: Memory,
-    bundle: Result<Option<Bundle>, FilesError>,
-    stored: Result<Option<(Svid, Option<SystemTime>)>, FilesError>,
-}
-
-impl Left {
-    fn read(output: &Mutex<Output>) -> Self {
-        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = output.stored();
-        let svid = stored.as_ref().ok().and_then(Option::as_ref);
-        Self {
-            is_whole: svid.is_some_and(|(svid, _)| output.is_whole(svid)),
-            requested: output.requested(),
-            memory: output.memory(),
-            bundle: output.stored_bundle(),
-            stored,
-        }
-    }
-}
 
 impl Engine {
     /// Takes up where an earlier run ended: its bundle, and its certificate if that has not expired.

@@ -2,6 +2,7 @@
 //! little. It looks at least once a second, so nothing that happens to the machine is missed for long.
 
 mod disk;
+mod errand;
 mod estranged;
 mod failing;
 mod hearing;
@@ -37,7 +38,7 @@ use crate::bundle::Bundle;
 use crate::csr::KeyAndCsr;
 use crate::instance::InstanceId;
 use crate::svid::Svid;
-use disk::Tended;
+use errand::Tended;
 
 /// The agent at work.
 #[derive(Debug)]

@@ -43,6 +43,17 @@ fn neither_a_process_nor_a_user_takes_all_places_and_they_are_given_back() {
     assert_eq!(status.borrow().sds.clone().unwrap().streams, 0);
 }
 
+#[test]
+fn strangers_take_a_corner_of_the_connections_and_are_counted() {
+    let (streams, status) = streams();
+    let rooms = Rooms::new(&streams, Roster::of_one("uid=1".parse().unwrap()));
+    let strangers = (0..500).filter_map(|pid| rooms.connect(&peer(2, Some(pid))));
+    let strangers: Vec<Place> = strangers.collect();
+    assert_eq!(strangers.len(), 50);
+    assert!(rooms.connect(&peer(1, Some(1))).is_some());
+    assert_eq!(status.borrow().sds.clone().unwrap().turned_away, 500);
+}
+
 fn call(room: &Arc<Room>, pid: i32, hang_up: &HangUp) -> Call {
     let party = Party::Process(1, Some(pid));
     let place = octets(100).take(party).unwrap();
