@@ -17,6 +17,7 @@ use tests::ca::operator;
 use tests::cacerts::Cacerts;
 use tests::cacerts::Volume;
 use tests::poll::until;
+use tests::poll::wait_for;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tonic::Request;
@@ -459,7 +460,12 @@ fn every_metric_that_an_alert_names_is_told() {
         .flat_map(|group| group["rules"].as_array().unwrap())
         .collect();
     assert!(rules.len() >= 10, "{}", rules.len());
-    let metrics = TestCa::start().http_get("/metrics").1;
+    let ca = TestCa::start();
+    // What is told of a rotation comes with the first look at it.
+    let metrics = wait_for(Duration::from_secs(20), || {
+        let text = ca.http_get("/metrics").1;
+        text.contains("signet_rotation_phase").then_some(text)
+    });
     let is_told = |name: &str| {
         let is_it = |line: &str| {
             line.starts_with(&format!("{name} ")) || line.starts_with(&format!("{name}{{"))
