@@ -1,8 +1,11 @@
 """One agent for all workloads of a machine: two sidecars that ask for their certificates by name, users told apart by the system."""
 
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from conftest import BIN
@@ -33,18 +36,20 @@ class Node:
     def __init__(self, server, work, allow):
         self.work = work / "node"
         self.work.mkdir()
-        self.work.chmod(0o755)
+        # The directories of tests are for their own user only.
+        self.open = pathlib.Path(tempfile.mkdtemp())
+        self.open.chmod(0o755)
         entries = []
         for name, rule in allow.items():
             (self.work / f"{name}.token").write_text(server.token(spiffe(name)))
             entries.append(f"- {{name: {name}, allow: '{rule}', token_file: {name}.token, out: {name}, spiffe_id: {spiffe(name)}}}\n")
         (self.work / "workloads.yaml").write_text("".join(entries))
         (self.work / "roots.pem").write_bytes(server.roots)
-        self.sds, self.api = self.work / "sds.sock", self.work / "api.sock"
+        self.sds, self.api = self.work / "sds.sock", self.open / "api.sock"
         with open(self.work / "agent.log", "ab") as log:
             self.process = subprocess.Popen(
                 [BIN / "ca-client", "agent", "--node", "workloads.yaml", "--ca-addr", server.grpc_addr, "--ca-roots", "roots.pem",
-                 "--sds-socket", "sds.sock", "--workload-api-socket", "api.sock", "--workload-api-mode", "0666", "--settle", "200ms",
+                 "--sds-socket", "sds.sock", "--workload-api-socket", self.api, "--workload-api-mode", "0666", "--settle", "200ms",
                  "--ttl", "6s"], cwd=self.work, stderr=log)
         wait_for(LIMIT, lambda: all((self.work / name / "key.pem").exists() for name in allow), "the certificates")
         wait_for(LIMIT, self.sds.exists, "the SDS socket")
@@ -52,6 +57,7 @@ class Node:
     def stop(self):
         self.process.kill()
         self.process.wait()
+        shutil.rmtree(self.open)
 
 
 @pytest.fixture
