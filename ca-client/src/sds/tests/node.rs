@@ -140,7 +140,7 @@ async fn each_gate_waits_for_the_readers_of_its_workload() {
     let two = Two::begun().await;
     two.places[1].offer(offer(&two.root.svid(&[&two.root])));
     let shown = two.shows(|catalogue| catalogue.at(1).is_some()).await;
-    let second = Grants::of(&[1]);
+    let second = Grants::of(&[1, 0]);
     let deaf = two.streams.take_seat("deaf".to_owned(), second);
     deaf.note(Confirmed::from([("default".into(), None)]));
     assert!(two.passes(0).await);
